@@ -1,0 +1,23 @@
+"""A cold block: the bytes of something that seldom changes, sent once per connection and referred to by id.
+
+The layout is docs/protocol.md's. State keeps blocks where their facts live (a thread, a file, an environment) so that an
+event that changes nothing costs no more than a reference; only the fields room builds them.
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+
+@final
+class Block:
+    """``id``: unique for the daemon's life, never 0. ``kind``: one of the ``KIND_*`` of fields/layout. ``data``: the bytes.
+    ``refs``: the blocks that ``data`` names by id; a consumer has to know them first."""
+
+    __slots__ = ("id", "kind", "data", "refs")
+
+    def __init__(self, id: int, kind: int, data: bytes, refs: tuple[Block, ...]) -> None:
+        self.id = id
+        self.kind = kind
+        self.data = data
+        self.refs = refs

@@ -1,0 +1,46 @@
+# edera-falcod: `make help` lists what there is to do.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.stamp
+
+.DEFAULT_GOAL := help
+.PHONY: help setup shim sinsp demo test check bench generate clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml
+	@PYTHON=$(PYTHON) tools/setup.sh $(VENV)
+	@touch $@
+
+setup: $(STAMP) ## Make the virtual environment with everything the project needs to run and test
+
+shim: ## Build the Falco plugin (shim/libedera_shim.so) and shimcat
+	@$(MAKE) --no-print-directory -C shim all
+
+sinsp: $(STAMP) ## Install Debian's libsinsp into a folder under ~/.cache and build our host for it (root, about a minute)
+	@tools/sinsp.sh
+
+demo: $(STAMP) shim ## Simulated Edera host -> daemon -> shim -> real rules; needs no Edera and no Falco
+	@$(BIN)/python tools/demo.py
+
+test: $(STAMP) shim ## Run the tests (uses the real libsinsp where it can be installed)
+	@tools/sinsp.sh --if-possible
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(STAMP) ## Linters, types, generated files
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python tools/generate.py --check
+
+bench: $(STAMP) shim ## Measure (prints a table; BENCH_JSON=FILE writes the figures)
+	@$(BIN)/python -m bench $(if $(BENCH_JSON),--json $(BENCH_JSON))
+
+generate: $(STAMP) ## Make all generated files anew
+	$(BIN)/python tools/generate.py
+
+clean: ## Remove what was built (not the libsinsp folder under ~/.cache)
+	@$(MAKE) --no-print-directory -C shim clean
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,147 @@
+"""``edera-falcod rules``: retarget, check and expand Falco rules files."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from .retarget import Change, Report, Retarget
+from .ruleset import RulesError, RulesFile, read
+
+EPILOG = """examples:
+  edera-falcod rules retarget falco_rules.yaml > zone_rules.yaml
+      the rules for zones on stdout, what was changed and why on stderr
+  edera-falcod rules retarget -o /etc/falco/zone-rules.d falco_rules.yaml local_rules.yaml
+      each file under its own name into a folder; later files see the macros and lists of those before
+  edera-falcod rules check zone_rules.yaml
+      exit 1 when a rule would not load for zones, or still is one for the host's system calls
+  edera-falcod rules expand --json zone_rules.yaml
+      every rule with macros, lists and exceptions put in"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    commands = parser.add_subparsers(dest="rules_command", required=True, metavar="COMMAND")
+    retarget = commands.add_parser("retarget", help="make rules for the host's system calls rules for zones")
+    retarget.add_argument("files", nargs="+", metavar="FILE", help="rules files in the order in which Falco loads them")
+    retarget.add_argument("-o", "--output", metavar="FOLDER", type=Path, help="write each file under its name here (default: all to stdout)")
+    retarget.add_argument("--check", action="store_true", help="write nothing; exit 1 if anything would change or be left out")
+    retarget.add_argument("--json", action="store_true", help="the report as one JSON object on stdout (with -o or --check)")
+    check = commands.add_parser("check", help="say what would keep rules from loading for zones")
+    check.add_argument("files", nargs="+", metavar="FILE")
+    check.add_argument("--json", action="store_true")
+    expand = commands.add_parser("expand", help="print rules with macros, lists and exceptions put in")
+    expand.add_argument("files", nargs="+", metavar="FILE")
+    expand.add_argument("--json", action="store_true", help="one JSON object for each rule")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit code: 0 all well, 1 something to mend (see the report), 2 a file that cannot be used."""
+    try:
+        match args.rules_command:
+            case "retarget":
+                return _retarget(args)
+            case "check":
+                return _check(args)
+        return _expand(args)
+    except RulesError as error:
+        print(f"edera-falcod rules: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"edera-falcod rules: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
+
+
+def _read(path: str) -> RulesFile:
+    try:
+        return read(path, Path(path).read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise RulesError(f"{path}: not UTF-8 at byte {error.start}") from None
+
+
+def _as_json(report: Report) -> dict[str, Any]:
+    return {
+        "changes": [dataclasses.asdict(change) for change in report.changes],
+        "left_out": [dataclasses.asdict(change) for change in report.left_out],
+        "warnings": [dataclasses.asdict(change) for change in report.warnings],
+        "carried": report.carried,
+        "untouched": report.untouched,
+    }
+
+
+def _lines(report: Report) -> list[str]:
+    def line(word: str, change: Change) -> str:
+        text = f"{change.file}:{change.line}: {word} {change.entry}: {change.reason}"
+        if change.after:
+            before = " ".join(change.before.split())
+            text += f"\n    {before} -> {change.after}" if before else f": {change.after}"
+        return text
+
+    out = [line("changed", change) for change in report.changes if change.reason != "source"]
+    out += [line("warning:", change) for change in report.warnings]
+    out += [line("left out", change) for change in report.left_out]
+    sources = sum(change.reason == "source" for change in report.changes)
+    out.append(
+        f"{len(report.carried)} rules carried over ({sources} given a source), {len(report.left_out)} left out, "
+        f"{len(report.untouched)} of other sources untouched, {len(report.changes) - sources} other changes, {len(report.warnings)} warnings"
+    )
+    return out
+
+
+def _retarget(args: argparse.Namespace) -> int:
+    retarget = Retarget()
+    files = [_read(path) for path in args.files]
+    texts = [retarget.file(file) for file in files]
+    report = retarget.report
+    if args.check:
+        print(json.dumps(_as_json(report)) if args.json else "\n".join(_lines(report)))
+        return 1 if report.changes or report.left_out else 0
+    if args.output is not None:
+        args.output.mkdir(parents=True, exist_ok=True)
+        taken: set[str] = set()
+        for file, text in zip(files, texts, strict=True):
+            name = Path(file.path).name
+            if name in taken:
+                raise RulesError(f"two files are called {name}: write them to different folders")
+            taken.add(name)
+            (args.output / name).write_text(text, encoding="utf-8")
+        print(json.dumps(_as_json(report)) if args.json else "\n".join(_lines(report)))
+        return 0
+    if args.json:
+        raise RulesError("--json needs -o FOLDER or --check, since the rules themselves go to stdout")
+    sys.stdout.write("".join(text if text.endswith("\n") else text + "\n" for text in texts))
+    print("\n".join(_lines(report)), file=sys.stderr)
+    return 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    retarget = Retarget()
+    for path in args.files:
+        retarget.file(_read(path))
+    report = retarget.report
+    if args.json:
+        print(json.dumps(_as_json(report)))
+    else:
+        lines = _lines(report)
+        print("\n".join(lines[:-1] + [f"{len(report.carried)} rules hold for zones, {len(report.left_out)} do not; " + (
+            "run: edera-falcod rules retarget" if report.changes else "nothing to retarget")]))
+    return 1 if report.changes or report.left_out else 0
+
+
+def _expand(args: argparse.Namespace) -> int:
+    retarget = Retarget()
+    for path in args.files:
+        retarget.expansion.add(_read(path))
+    for rule in retarget.expansion.all():
+        if args.json:
+            entry = dataclasses.asdict(rule)
+            del entry["tree"]
+            print(json.dumps(entry))
+        else:
+            print(f"{rule.name} ({rule.source}, {rule.priority})\n  condition: {rule.condition}\n  output: {rule.output}\n")
+    return 0

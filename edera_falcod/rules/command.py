@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="rules_command", required=True, metavar="COMMAND")
     retarget = commands.add_parser("retarget", help="make rules for the host's system calls rules for zones")
     retarget.add_argument("files", nargs="+", metavar="FILE", help="rules files in the order in which Falco loads them")
-    retarget.add_argument("-o", "--output", metavar="FOLDER", type=Path, help="write each file under its name here (default: all to stdout)")
+    retarget.add_argument("-o", "--output", metavar="FOLDER", type=Path, help="write each file here under its name (else all to stdout)")
     retarget.add_argument("--check", action="store_true", help="write nothing; exit 1 if anything would change or be left out")
     retarget.add_argument("--json", action="store_true", help="the report as one JSON object on stdout (with -o or --check)")
     check = commands.add_parser("check", help="say what would keep rules from loading for zones")
@@ -88,7 +88,8 @@ def _lines(report: Report) -> list[str]:
     sources = sum(change.reason == "source" for change in report.changes)
     out.append(
         f"{len(report.carried)} rules carried over ({sources} given a source), {len(report.left_out)} left out, "
-        f"{len(report.untouched)} of other sources untouched, {len(report.changes) - sources} other changes, {len(report.warnings)} warnings"
+        f"{len(report.untouched)} of other sources untouched, {len(report.changes) - sources} other changes, "
+        f"{len(report.warnings)} warnings"
     )
     return out
 
@@ -127,9 +128,9 @@ def _check(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(_as_json(report)))
     else:
-        lines = _lines(report)
-        print("\n".join(lines[:-1] + [f"{len(report.carried)} rules hold for zones, {len(report.left_out)} do not; " + (
-            "run: edera-falcod rules retarget" if report.changes else "nothing to retarget")]))
+        todo = "run: edera-falcod rules retarget" if report.changes else "nothing to retarget"
+        last = f"{len(report.carried)} rules hold for zones, {len(report.left_out)} do not; {todo}"
+        print("\n".join([*_lines(report)[:-1], last]))
     return 1 if report.changes or report.left_out else 0
 
 

@@ -44,17 +44,17 @@ transformed: transformer | VAL field ")" -> value_of
 list: "(" [text ("," text)*] ")"
 list_name: NAME
 
-LEADING.5: /(and|or)(?=[\s(])/
-_OR.5: /or(?=[\s(])/
-_AND.5: /and(?=[\s(])/
-NOT.5: /not(?=[\s(])/
+LEADING.5: /(and|or)(?=[\s(]|$)/
+_OR.5: /or(?=[\s(]|$)/
+_AND.5: /and(?=[\s(]|$)/
+NOT.5: /not(?=[\s(]|$)/
 TRANSFORMER.4: /(tolower|toupper|b64|basename|len|join|concat|getopt)\(/
 VAL.4: /val\(/
 FIELD.3: /[a-zA-Z][a-zA-Z0-9_]*(\.[a-zA-Z][a-zA-Z0-9_]*)+/
 NAME.2: /[a-zA-Z][a-zA-Z0-9_]*/
 UNARY.6: /exists/
-OPERATOR.6: /<=|>=|<|>|==|=|!=|(i?glob|i?contains|bcontains|b?startswith|endswith|regex)(?=\s)/
-MODIFIER.6: /(oneof|anyof|allof)(?=\s)/
+OPERATOR.6: /<=|>=|<|>|==|=|!=|(i?glob|i?contains|bcontains|b?startswith|endswith|regex)(?=\s|$)/
+MODIFIER.6: /(oneof|anyof|allof)(?=\s|$)/
 LIST_OPERATOR.6: /intersects|in|pmatch/
 NUMBER.2: /[+\-]?[0-9]+\.?[0-9]*([eE][+\-][0-9]+)?/
 QUOTED.2: /"(\\.|[^"\\])*"|'(\\.|[^'\\])*'/s
@@ -251,6 +251,7 @@ def parse(text: str) -> Condition:
     except UnexpectedInput as error:
         raise _explained(error, text) from None
     leading, root = tree.children
+    assert isinstance(root, Tree)
     return Condition(str(leading) if leading is not None else "", _expression(root))
 
 
@@ -266,7 +267,7 @@ def _explained(error: UnexpectedInput, text: str) -> ConditionError:
     if isinstance(error, UnexpectedToken):
         expected, offset, found = error.accepts or error.expected, error.token.start_pos or 0, str(error.token)
     elif isinstance(error, UnexpectedCharacters):
-        expected, offset, found = error.allowed or set(), error.pos_in_stream, text[error.pos_in_stream : error.pos_in_stream + 20]
+        expected, offset, found = error.allowed or set(), error.pos_in_stream or 0, text[error.pos_in_stream or 0 :]
     else:
         expected, offset, found = set(), len(text), ""
     if isinstance(error, UnexpectedEOF) or not found:

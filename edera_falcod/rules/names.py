@@ -52,4 +52,4 @@ def problem(name: str, arg: str | None) -> str | None:
 @cache
 def event_types() -> frozenset[str]:
     """Every value that evt.type can have."""
-    return frozenset(info.name for info in EVENTS if info is not None) | frozenset(SYSCALL_NAMES)
+    return frozenset(name.decode() for name in [*(info.name for info in EVENTS), *SYSCALL_NAMES])

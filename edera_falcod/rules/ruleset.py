@@ -110,7 +110,7 @@ def _plain(node: Node) -> Any:
         return {str(_plain(key)): _plain(value) for key, value in node.value}
     if isinstance(node, SequenceNode):
         return [_plain(value) for value in node.value]
-    if node.style is None and node.tag.endswith(":bool"):
+    if isinstance(node, ScalarNode) and node.style is None and str(node.tag).endswith(":bool"):
         return str(node.value).lower() in ("true", "yes", "on")
     return str(node.value)
 
@@ -130,7 +130,8 @@ def read(path: str, text: str) -> RulesFile:
     if root is None:
         return RulesFile(path, text, [])
     if not isinstance(root, SequenceNode):
-        raise RulesError(f"{path}:{root.start_mark.line + 1}:1: a rules file is a list of rules, macros and lists, each beginning with '- '")
+        line = root.start_mark.line + 1
+        raise RulesError(f"{path}:{line}:1: a rules file is a list of rules, macros and lists, each beginning with '- '")
     return RulesFile(path, text, [_item(path, node) for node in root.value])
 
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from .rename import renamed
 from .retarget import Change, Report, Retarget
 from .ruleset import RulesError, RulesFile, read
 
@@ -17,6 +18,8 @@ EPILOG = """examples:
       the rules for zones on stdout, what was changed and why on stderr
   edera-falcod rules retarget -o /etc/falco/zone-rules.d falco_rules.yaml local_rules.yaml
       each file under its own name into a folder; later files see the macros and lists of those before
+  edera-falcod rules retarget --beside-host -o /etc/falco/zone-rules.d /etc/falco/falco_rules.yaml
+      for a Falco that watches the host's system calls too: no name is taken twice
   edera-falcod rules check zone_rules.yaml
       exit 1 when a rule would not load for zones, or still is one for the host's system calls
   edera-falcod rules expand --json zone_rules.yaml
@@ -30,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     retarget = commands.add_parser("retarget", help="make rules for the host's system calls rules for zones")
     retarget.add_argument("files", nargs="+", metavar="FILE", help="rules files in the order in which Falco loads them")
     retarget.add_argument("-o", "--output", metavar="FOLDER", type=Path, help="write each file here under its name (else all to stdout)")
+    retarget.add_argument(
+        "--beside-host", action="store_true", help="give rules, macros and lists names of their own, to load beside the originals"
+    )
     retarget.add_argument("--check", action="store_true", help="write nothing; exit 1 if anything would change or be left out")
     retarget.add_argument("--json", action="store_true", help="the report as one JSON object on stdout (with -o or --check)")
     check = commands.add_parser("check", help="say what would keep rules from loading for zones")
@@ -99,6 +105,8 @@ def _retarget(args: argparse.Namespace) -> int:
     files = [_read(path) for path in args.files]
     texts = [retarget.file(file) for file in files]
     report = retarget.report
+    if args.beside_host:
+        texts = renamed([read(file.path, text) for file, text in zip(files, texts, strict=True)])
     if args.check:
         print(json.dumps(_as_json(report)) if args.json else "\n".join(_lines(report)))
         return 1 if report.changes or report.left_out else 0

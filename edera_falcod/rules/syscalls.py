@@ -55,7 +55,7 @@ def _check(check: Check, negated: bool) -> Types:
     if not isinstance(left, FieldRef):
         return None
     if left.name.startswith("evt.type.is."):
-        named: Types = frozenset({left.name.removeprefix("evt.type.is.")})
+        named = frozenset({left.name.removeprefix("evt.type.is.")})
         one = isinstance(check.right, Text) and (check.right.value() == "1") == (check.operator in ("=", "=="))
         return _complement(named) if negated == one else named
     if left.name not in ("evt.type", "syscall.type"):

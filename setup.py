@@ -1,0 +1,29 @@
+"""Compiles the core with mypyc where EDERA_FALCOD_COMPILE=1 is set; everything else stands in pyproject.toml.
+
+The core (scap, state, fields) is compiled in one group: a call from one of its modules to another then costs as little as one within it.
+The same source runs interpreted where no compiled module lies beside it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from setuptools import setup
+
+ROOMS = ("scap", "state", "fields")
+# Not on the way of an event, and made of what mypyc does not compile well: dataclasses and enums that only describe.
+INTERPRETED = {"__init__.py", "spec.py", "catalog.py", "capture.py", "forms.py"}
+
+
+def modules() -> list[str]:
+    package = Path("edera_falcod")
+    return [str(path) for room in ROOMS for path in sorted((package / room).glob("*.py")) if path.name not in INTERPRETED]
+
+
+if os.environ.get("EDERA_FALCOD_COMPILE") == "1":
+    from mypyc.build import mypycify
+
+    setup(ext_modules=mypycify([*modules(), "--strict"], opt_level="3", debug_level="0", multi_file=True))
+else:
+    setup()

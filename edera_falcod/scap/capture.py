@@ -1,8 +1,8 @@
 """Reader of .scap capture files: machine, interfaces, threads with their open files, then events one at a time.
 
-A capture is a sequence of blocks, each with its length in front and behind (the shape of pcapng): a section header, blocks that
-describe the machine at the start, then event blocks to the end. Thread and file entries of newer versions carry their own length
-and grow at their end; older ones are fixed. Source: libscap scap_savefile.h and engine/savefile/scap_savefile.c.
+A capture is a sequence of blocks (see ``blocks``): a section header, blocks that describe the machine at the start, then event
+blocks to the end; a user list is skipped, since a zone sends none. Thread and file entries of newer versions carry their own
+length and grow at their end; older ones are fixed. Source: libscap scap_savefile.h and engine/savefile/scap_savefile.c.
 
 The reader asks the stream that its caller opened for bytes, gzip or plain, and nothing else. Only one block is in memory at a
 time. Whatever the file holds, the outcome is data or a ``CaptureError`` that names the offset and the reason.
@@ -11,10 +11,10 @@ time. Whatever the file holds, the outcome is data or a ``CaptureError`` that na
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, Final, final
 
+from .blocks import EVENT_BLOCKS, LARGE_EVENT_BLOCKS, SECTION, Body, Source, read_block
 from .errors import CaptureError
 from .snapshot import SnapshotFd, SnapshotThread
 from .tables import (
@@ -33,9 +33,6 @@ from .tables import (
     SCAP_FD_UNSUPPORTED,
 )
 
-MAX_STATE_BLOCK: Final = 256 << 20  # a list of threads, files or interfaces; libscap has no limit, a big host's list is some 10 MB
-MAX_EVENT_BLOCK: Final = 128 << 10  # libscap's READER_BUF_SIZE is 64 KiB; lengths of parameters are 16 bits
-MAX_LARGE_EVENT_BLOCK: Final = 16 << 20  # events with 32 bit lengths (plugin and container payloads)
 MAX_PARAMS: Final = 32  # PPM_MAX_EVENT_PARAMS of the driver
 MAX_THREADS: Final = 262_144  # libsinsp's own limit of the thread table
 MAX_FDS: Final = 4_194_304  # of the whole file: more than a kernel opens by default (fs.file-max), ~1 GB here
@@ -43,7 +40,6 @@ MAX_INTERFACES: Final = 65_536  # addresses; a host has some tens
 MAX_PATH: Final = 1024  # scap_limits.h, SCAP_MAX_PATH_SIZE; also comm, exe and root
 MAX_ARGS: Final = 4096  # scap_limits.h, arguments, environment and cgroups alike
 
-SECTION: Final = 0x0A0D0D0A
 MAGIC: Final = 0x1A2B3C4D
 MAGIC_SWAPPED: Final = 0x4D3C2B1A
 MAJOR_VERSION: Final = 1
@@ -56,23 +52,12 @@ _THREADS: Final[dict[int, int]] = {
 }  # fmt: skip
 _FDS: Final[dict[int, int]] = {0x203: 1, 0x8001ABCD: 1, 0x218: 2}
 _INTERFACES: Final[dict[int, int]] = {0x205: 1, 0x8011ABCD: 1, 0x219: 2}
-_USERS: Final = frozenset((0x206, 0x8012ABCD, 0x220))  # a zone sends no user list: skipped
-_EVENTS: Final = frozenset((0x204, 0x8010ABCD, 0x208, 0x216, 0x217, 0x221, 0x222))
 _EVENTS_WITH_FLAGS: Final = frozenset((0x208, 0x217, 0x222))
 _EVENTS_WITH_COUNT: Final = frozenset((0x216, 0x217, 0x221, 0x222))  # number of parameters in the header
-_EVENTS_LARGE: Final = frozenset((0x221, 0x222))  # 32 bit lengths
 
-_U16: Final = struct.Struct("<H")
-_U32: Final = struct.Struct("<I")
-_U64: Final = struct.Struct("<Q")
-_I64: Final = struct.Struct("<q")
-_BLOCK: Final = struct.Struct("<II")
 _SECTION: Final = struct.Struct("<IHHQ")
 _MACHINE_INFO: Final = struct.Struct("<IQQ128sQQQQ")
 _EVENT: Final = struct.Struct("<QqIH")  # ts, tid, length with header, type
-_COUNT_SIZE: Final = 4
-
-_GZIP_CHUNK: Final = 64 << 10
 
 
 @final
@@ -118,148 +103,6 @@ class CaptureEvent:
 
 
 @final
-class _Source:
-    """Exact reads from a stream, gzip or plain (told by the first two bytes), with the offset in the uncompressed bytes."""
-
-    __slots__ = ("stream", "offset", "inflate", "packed", "ready", "ended")
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self.stream = stream
-        self.offset = 0
-        self.packed = b""  # read from the stream, not yet decompressed
-        self.ready = b""  # decompressed (or looked at), not yet handed out
-        self.ended = False
-        magic = self._fill(2)
-        self.inflate = zlib.decompressobj(31) if magic == b"\x1f\x8b" else None
-        if self.inflate is not None:
-            self.packed = magic
-        else:
-            self.ready = magic
-
-    def _fill(self, size: int) -> bytes:
-        """``size`` bytes of the stream itself, fewer only at its end."""
-        parts: list[bytes] = []
-        while size > 0:
-            part = self.stream.read(size)
-            if not part:
-                break
-            parts.append(part)
-            size -= len(part)
-        return b"".join(parts)
-
-    def _decompress(self, size: int) -> bytes:
-        """At least one and at most ``size`` bytes, empty at the end of the last member."""
-        while not self.ended:
-            inflate = self.inflate
-            if inflate is None:
-                return b""
-            if inflate.eof:  # another member may follow
-                self.packed = inflate.unused_data or self._fill(_GZIP_CHUNK)
-                if not self.packed.strip(b"\0"):  # gzip allows padding
-                    self.ended = True
-                    return b""
-                inflate = self.inflate = zlib.decompressobj(31)
-            if not self.packed:
-                self.packed = self._fill(_GZIP_CHUNK)
-                if not self.packed:
-                    raise CaptureError(self.offset + len(self.ready), "gzip data ends early")
-            try:
-                made = inflate.decompress(self.packed, size)
-            except zlib.error as error:
-                raise CaptureError(self.offset + len(self.ready), f"gzip data is damaged: {error}") from None
-            self.packed = inflate.unconsumed_tail
-            if made:
-                return made
-        return b""
-
-    def read(self, size: int) -> bytes:
-        """``size`` bytes, fewer only at the end of the file."""
-        if self.inflate is None:
-            data = self.ready[:size]
-            self.ready = self.ready[size:]
-            if len(data) < size:
-                data += self._fill(size - len(data))
-        else:
-            if len(self.ready) < size:
-                parts = [self.ready]
-                have = len(self.ready)
-                while have < size:
-                    part = self._decompress(max(size - have, _GZIP_CHUNK))
-                    if not part:
-                        break
-                    parts.append(part)
-                    have += len(part)
-                self.ready = b"".join(parts)
-            data = self.ready[:size]
-            self.ready = self.ready[size:]
-        self.offset += len(data)
-        return data
-
-
-@final
-class _Bytes:
-    """A block's body, read front to back. ``base``: its offset in the file."""
-
-    __slots__ = ("data", "at", "end", "base")
-
-    def __init__(self, data: bytes, base: int) -> None:
-        self.data = data
-        self.at = 0
-        self.end = len(data)
-        self.base = base
-
-    def fail(self, reason: str) -> CaptureError:
-        return CaptureError(self.base + self.at, reason)
-
-    def left(self) -> int:
-        return self.end - self.at
-
-    def take(self, size: int, what: str) -> bytes:
-        if size > self.end - self.at:
-            raise self.fail(f"block ends within {what}")
-        data = self.data[self.at : self.at + size]
-        self.at += size
-        return data
-
-    def u8(self, what: str) -> int:
-        return self.take(1, what)[0]
-
-    def u16(self, what: str) -> int:
-        value: int = _U16.unpack(self.take(2, what))[0]
-        return value
-
-    def u32(self, what: str) -> int:
-        value: int = _U32.unpack(self.take(4, what))[0]
-        return value
-
-    def u64(self, what: str) -> int:
-        value: int = _U64.unpack(self.take(8, what))[0]
-        return value
-
-    def i64(self, what: str) -> int:
-        value: int = _I64.unpack(self.take(8, what))[0]
-        return value
-
-    def text(self, limit: int, what: str) -> bytes:
-        """A 16 bit length and that many bytes."""
-        size = self.u16(what)
-        if size > limit:
-            raise self.fail(f"{what} is {size} bytes long, {limit} is the most")
-        return self.take(size, what)
-
-    def string(self, what: str) -> bytes:
-        """A text that ends at its first NUL, as a C string does."""
-        text = self.text(MAX_PATH, what)
-        end = text.find(b"\0")
-        return text if end < 0 else text[:end]
-
-    def strings(self, what: str) -> bytes:
-        """NUL-terminated strings; the last NUL is sometimes missing in the file."""
-        text = self.text(MAX_ARGS, what)
-        return text + b"\0" if text and text[-1] != 0 else text
-
-
-@final
 class Capture:
     """A capture: what its head says, and its events to be read once, front to back.
 
@@ -269,14 +112,14 @@ class Capture:
 
     __slots__ = ("machine", "interfaces", "threads", "orphan_fds", "skipped_events", "_source", "_next", "_ended")
 
-    def __init__(self, source: _Source) -> None:
+    def __init__(self, source: Source) -> None:
         self.machine = Machine()
         self.interfaces: list[Interface] = []
         self.threads: list[SnapshotThread] = []
         self.orphan_fds = 0
         self.skipped_events = 0
         self._source = source
-        self._next: tuple[int, _Bytes] | None = None  # the first event's block, already read
+        self._next: tuple[int, Body] | None = None  # the first event's block, already read
         self._ended = False
 
     def events(self) -> Iterator[CaptureEvent]:
@@ -290,12 +133,12 @@ class Capture:
     def next_event(self) -> CaptureEvent | None:
         """The next event, None at the end of the file."""
         while not self._ended:
-            block = self._next if self._next is not None else _read_block(self._source)
+            block = self._next if self._next is not None else read_block(self._source)
             self._next = None
             if block is None:
                 break
             kind, body = block
-            if kind not in _EVENTS:
+            if kind not in EVENT_BLOCKS:
                 self._ended = True
                 raise CaptureError(body.base, f"a block of type {kind:#x} where only events may be (joined captures are not read)")
             event = _read_event(kind, body)
@@ -308,8 +151,8 @@ class Capture:
 
 def read_capture(stream: BinaryIO) -> Capture:
     """Read the head of a capture, plain or gzip, up to the first event. Raises ``CaptureError``."""
-    source = _Source(stream)
-    block = _read_block(source)
+    source = Source(stream)
+    block = read_block(source)
     if block is None:
         raise CaptureError(0, "the file is empty")
     kind, body = block
@@ -322,11 +165,11 @@ def read_capture(stream: BinaryIO) -> Capture:
     fds: dict[int, dict[int, SnapshotFd]] = {}
     count = 0
     while True:
-        block = _read_block(source)
+        block = read_block(source)
         if block is None:
             raise CaptureError(source.offset, "no events in the file")
         kind, body = block
-        if kind in _EVENTS:
+        if kind in EVENT_BLOCKS:
             capture._next = block
             break
         if kind in _MACHINE:
@@ -351,37 +194,7 @@ def read_capture(stream: BinaryIO) -> Capture:
     return capture
 
 
-def _read_block(source: _Source) -> tuple[int, _Bytes] | None:
-    """The next block's type and body, None at a clean end of the file."""
-    start = source.offset
-    head = source.read(8)
-    if not head:
-        return None
-    if len(head) < 8:
-        raise CaptureError(start, "the file ends within a block header")
-    kind, total = _BLOCK.unpack(head)
-    if kind in _EVENTS_LARGE:
-        limit = MAX_LARGE_EVENT_BLOCK
-    elif kind in _EVENTS:
-        limit = MAX_EVENT_BLOCK
-    else:
-        limit = MAX_STATE_BLOCK
-    if start == 0 and kind != SECTION:
-        raise CaptureError(0, f"not a scap capture: the file begins with {kind:#010x}")
-    if total < 12:
-        raise CaptureError(start, f"block of type {kind:#x} is {total} bytes long, 12 is the least")
-    if total > limit:
-        raise CaptureError(start, f"block of type {kind:#x} is {total} bytes long, {limit} is the most")
-    body = source.read(total - 12)
-    tail = source.read(4)
-    if len(body) < total - 12 or len(tail) < 4:
-        raise CaptureError(start, f"the file ends within a block of type {kind:#x}")
-    if _U32.unpack(tail)[0] != total:
-        raise CaptureError(start, f"block of type {kind:#x} has length {total} in front and {_U32.unpack(tail)[0]} behind")
-    return kind, _Bytes(body, start + 8)
-
-
-def _check_section(body: _Bytes) -> None:
+def _check_section(body: Body) -> None:
     magic, major, _minor, _length = _SECTION.unpack(body.take(_SECTION.size, "the section header"))
     if magic == MAGIC_SWAPPED:
         raise CaptureError(body.base, "recorded on a machine of the other byte order")
@@ -391,7 +204,7 @@ def _check_section(body: _Bytes) -> None:
         raise CaptureError(body.base, f"format version {major} is newer than {MAJOR_VERSION}")
 
 
-def _read_machine(body: _Bytes, machine: Machine) -> None:
+def _read_machine(body: Body, machine: Machine) -> None:
     values = _MACHINE_INFO.unpack(body.take(_MACHINE_INFO.size, "the machine info"))
     machine.num_cpus = values[0]
     machine.memory_bytes = values[1]
@@ -401,7 +214,7 @@ def _read_machine(body: _Bytes, machine: Machine) -> None:
     machine.flags = values[5]
 
 
-def _entry_end(body: _Bytes, sized: bool, what: str) -> int:
+def _entry_end(body: Body, sized: bool, what: str) -> int:
     """Where the entry that begins here ends, -1 if it does not say. Newer entries begin with their length, itself included for
     threads and files."""
     if not sized:
@@ -414,7 +227,7 @@ def _entry_end(body: _Bytes, sized: bool, what: str) -> int:
     return start + size
 
 
-def _read_threads(body: _Bytes, version: int, threads: dict[int, SnapshotThread]) -> None:
+def _read_threads(body: Body, version: int, threads: dict[int, SnapshotThread]) -> None:
     """A thread list. What is left at the end below 4 bytes is padding."""
     while body.left() >= 4:
         if len(threads) >= MAX_THREADS:
@@ -428,7 +241,7 @@ def _read_threads(body: _Bytes, version: int, threads: dict[int, SnapshotThread]
             body.at = end
 
 
-def _read_thread(body: _Bytes, version: int, end: int) -> SnapshotThread:
+def _read_thread(body: Body, version: int, end: int) -> SnapshotThread:
     thread = SnapshotThread(body.i64("a tid"))
     thread.loginuid = 0xFFFFFFFF
     thread.pid = body.i64("a pid")
@@ -437,12 +250,12 @@ def _read_thread(body: _Bytes, version: int, end: int) -> SnapshotThread:
         thread.sid = body.i64("a sid")
     if version >= 8:
         thread.vpgid = body.i64("a vpgid")
-    thread.comm = body.string("comm")
-    thread.exe = body.string("exe")
+    thread.comm = body.string(MAX_PATH, "comm")
+    thread.exe = body.string(MAX_PATH, "exe")
     if version >= 7:
-        thread.exepath = body.string("exepath")
-    thread.args = body.strings("args")
-    thread.cwd = body.string("cwd")
+        thread.exepath = body.string(MAX_PATH, "exepath")
+    thread.args = body.strings(MAX_ARGS, "args")
+    thread.cwd = body.string(MAX_PATH, "cwd")
     thread.fdlimit = body.i64("fdlimit")
     thread.flags = body.u32("flags")
     thread.uid = body.u32("uid")
@@ -454,19 +267,19 @@ def _read_thread(body: _Bytes, version: int, end: int) -> SnapshotThread:
         thread.pfmajor = body.u64("pfmajor")
         thread.pfminor = body.u64("pfminor")
     if version >= 3:
-        thread.env = body.strings("env")
+        thread.env = body.strings(MAX_ARGS, "env")
     if version >= 4:
         thread.vtid = body.i64("vtid")
         thread.vpid = body.i64("vpid")
         thread.cgroups = body.text(MAX_ARGS, "cgroups")
     if version >= 5:
-        thread.root = body.string("root")
+        thread.root = body.string(MAX_PATH, "root")
     if end >= 0:
         _read_thread_tail(body, thread, end)
     return thread
 
 
-def _read_thread_tail(body: _Bytes, thread: SnapshotThread, end: int) -> None:
+def _read_thread_tail(body: Body, thread: SnapshotThread, end: int) -> None:
     """What was appended to the entry over time: each is there if the entry is long enough for it. libs 0.10 put two values
     before loginuid; an entry with at most 29 bytes left (loginuid, exe_writable and three sets of capabilities) is older."""
     if end - body.at > 29:
@@ -498,7 +311,7 @@ def _read_thread_tail(body: _Bytes, thread: SnapshotThread, end: int) -> None:
         thread.pgid = body.i64("pgid")
 
 
-def _read_fds(body: _Bytes, version: int, fds: dict[int, SnapshotFd], most: int) -> int:
+def _read_fds(body: Body, version: int, fds: dict[int, SnapshotFd], most: int) -> int:
     """The open files of one thread; returns how many entries there were, at most ``most``."""
     count = 0
     while body.left() >= 4:
@@ -515,7 +328,7 @@ def _read_fds(body: _Bytes, version: int, fds: dict[int, SnapshotFd], most: int)
     return count
 
 
-def _read_fd(body: _Bytes, end: int) -> SnapshotFd:
+def _read_fd(body: Body, end: int) -> SnapshotFd:
     fd = SnapshotFd(body.i64("an fd number"))
     fd.ino = body.u64("an inode")
     fd.kind = body.u8("an fd type")
@@ -533,16 +346,16 @@ def _read_fd(body: _Bytes, end: int) -> SnapshotFd:
     elif fd.kind == SCAP_FD_UNIX_SOCK:
         fd.source = body.u64("a socket address")
         fd.dest = body.u64("a socket address")
-        fd.name = body.string("a socket path")
+        fd.name = body.string(MAX_PATH, "a socket path")
     elif fd.kind == SCAP_FD_FILE_V2:
         fd.open_flags = body.u32("open flags")
-        fd.name = body.string("a file name")
+        fd.name = body.string(MAX_PATH, "a file name")
         if end - body.at >= 4:
             fd.dev = body.u32("a device")
     elif fd.kind == SCAP_FD_UNKNOWN:
         pass
     elif fd.kind <= SCAP_FD_PIDFD:
-        fd.name = body.string("a file name")
+        fd.name = body.string(MAX_PATH, "a file name")
     else:
         fd.name = b"unknown-type:[%d]" % fd.kind
         fd.kind = SCAP_FD_UNSUPPORTED
@@ -551,7 +364,7 @@ def _read_fd(body: _Bytes, end: int) -> SnapshotFd:
     return fd
 
 
-def _read_interfaces(body: _Bytes, version: int) -> list[Interface]:
+def _read_interfaces(body: Body, version: int) -> list[Interface]:
     """An interface list: type 1 and 3 are IPv4, 2 and 4 IPv6; 3 and 4 have no link speed. Entries of version 2 begin with the
     length of what follows."""
     interfaces: list[Interface] = []
@@ -585,7 +398,7 @@ def _read_interfaces(body: _Bytes, version: int) -> list[Interface]:
     return interfaces
 
 
-def _read_event(kind: int, body: _Bytes) -> CaptureEvent | None:
+def _read_event(kind: int, body: Body) -> CaptureEvent | None:
     """One event, None if its code is beyond our table."""
     cpu = body.u16("a cpu number")
     flags = body.u32("event flags") if kind in _EVENTS_WITH_FLAGS else 0
@@ -600,7 +413,7 @@ def _read_event(kind: int, body: _Bytes) -> CaptureEvent | None:
     end = start + length
     if end < body.at or end > body.end:
         raise CaptureError(body.base + start, f"event {EVENTS[code].code_name} is {length} bytes long in a block of {body.left()}")
-    width = 4 if kind in _EVENTS_LARGE else 2
+    width = 4 if kind in LARGE_EVENT_BLOCKS else 2
     if not counted:
         count = _count_params(body, end, EVENTS[code].nparams)
     if count > MAX_PARAMS:
@@ -618,7 +431,7 @@ def _read_event(kind: int, body: _Bytes) -> CaptureEvent | None:
     return CaptureEvent(ts, tid, cpu, code, flags, params)
 
 
-def _count_params(body: _Bytes, end: int, most: int) -> int:
+def _count_params(body: Body, end: int, most: int) -> int:
     """The number of parameters of an event whose header does not have it: the most, not above the table's, whose lengths and
     values fill the event exactly. As libscap infers it."""
     for count in range(min(most, MAX_PARAMS), -1, -1):

@@ -7,7 +7,8 @@ from typing import final
 
 @final
 class SnapshotFd:
-    """One open file. ``kind``: ``scap_fd_type`` number. Addresses are 4 or 16 bytes in network order, ``b""`` if absent.
+    """One open file. ``kind``: ``scap_fd_type`` number. Addresses are 4 or 16 bytes in network order as ``kind`` asks, ``b""``
+    where it asks for none; ports in host order. A listening socket has its own address in ``dip`` and ``dport``.
 
     ``name``: file name, unix path or link text. ``l4proto``: ``scap_l4_proto`` number. ``source``/``dest``: unix socket
     kernel addresses. ``pid``: the process of a pidfd, -1 otherwise. Source: ZoneKernelFdInfo of edera-control-protocol.md.

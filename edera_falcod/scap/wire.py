@@ -1,0 +1,136 @@
+"""Replies of a zone's kernel event stream, read straight from protobuf's wire format.
+
+Of a MonitorZoneKernelEventReply (edera-control-protocol.md section 11) only what is needed is looked at: an event's time, thread,
+CPU, code and raw parameters; a snapshot's threads are read one at a time by ``SnapshotReader``. The ``zone_id`` inside is not: a
+zone is known by the stream it came on. ``string`` fields stay bytes, since a zone's text need not be UTF-8.
+
+Semantics are protobuf's: unknown fields and known ones of another wire type are skipped, the last of several scalars counts,
+repeated ones add up, the last member of a oneof counts and merges with a neighbour of the same kind.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .errors import EMPTY, OLD_EVENT, TIMESTAMP, TOO_LONG, TOO_MANY_PARAMS, TRUNCATED, UNKNOWN_EVENT, WireError
+from .event import Event
+from .protobuf import MASK32, length, signed, skip, tag, varint
+from .tables import EF_LARGE_PAYLOAD, EVENTS, PPM_EVENT_MAX
+from .threads import SnapshotReader
+
+__all__ = ["MAX_LARGE_PARAM", "MAX_PARAM", "MAX_PARAMS", "SnapshotReader", "parse_reply"]
+
+MAX_PARAMS: Final = 32  # PPM_MAX_EVENT_PARAMS of the driver; more than the event table's number are cut off, newer zones may have more
+MAX_PARAM: Final = 65_535  # bytes; the driver writes lengths with 16 bits
+MAX_LARGE_PARAM: Final = 1 << 20  # bytes, where lengths have 32 bits (EF_LARGE_PAYLOAD: made by plugins and containers)
+MAX_TIMESTAMP: Final = (1 << 63) - 1  # ns; the year 2262
+
+# Number of parameters by event code; -1: no such event, -2: superseded
+_NPARAMS: Final[list[int]] = [-1 if info.unused else -2 if info.old else info.nparams for info in EVENTS]
+_LARGE: Final[list[bool]] = [info.flags & EF_LARGE_PAYLOAD != 0 for info in EVENTS]
+
+
+def parse_reply(buf: bytes, start: int, end: int) -> Event | SnapshotReader:
+    """The event or the snapshot in ``buf[start:end]``, which is one reply without its gRPC prefix. Raises ``WireError``.
+
+    A snapshot keeps ``buf`` and is checked while its threads are read.
+    """
+    if start < 0 or end < start or end > len(buf):
+        raise WireError(TRUNCATED)
+    member = 0
+    first = 0
+    last = 0
+    parts: list[bytes] | None = None  # a member that came in pieces
+    i = start
+    while i < end:
+        field, i = tag(buf, i, end)
+        if field == 0x12 or field == 0x1A:  # 2 syscall, 3 threadsnap
+            size, i = length(buf, i, end)
+            if field != member:
+                member = field
+                parts = None
+            elif parts is None:
+                parts = [buf[first:last], buf[i : i + size]]
+            else:
+                parts.append(buf[i : i + size])
+            first = i
+            i += size
+            last = i
+        else:
+            i = skip(buf, i, end, field)
+    if member == 0:
+        raise WireError(EMPTY)
+    if parts is not None:
+        buf = b"".join(parts)
+        first = 0
+        last = len(buf)
+    return _event(buf, first, last) if member == 0x12 else SnapshotReader(buf, first, last)
+
+
+def _event(buf: bytes, i: int, end: int) -> Event:
+    """ZoneKernelSyscallEvent."""
+    ts = 0
+    tid = 0
+    code = 0
+    cpu = 0
+    longest = 0
+    params: list[bytes] = []
+    while i < end:
+        field = buf[i]
+        if field < 0x80:
+            i += 1
+            if field < 8:
+                field, i = tag(buf, i - 1, end)  # raises
+        else:
+            field, i = tag(buf, i, end)
+        if field == 0x3A:  # 7 event_params
+            size, i = length(buf, i, end)
+            if len(params) >= MAX_PARAMS:
+                raise WireError(TOO_MANY_PARAMS)
+            data = _param(buf, i, i + size)
+            if len(data) > longest:
+                longest = len(data)
+            params.append(data)
+            i += size
+        elif field == 0x10:  # 2 timestamp
+            ts, i = varint(buf, i, end)
+        elif field == 0x18:  # 3 thread_id
+            tid, i = varint(buf, i, end)
+        elif field == 0x48:  # 9 event_type
+            code, i = varint(buf, i, end)
+        elif field == 0x50:  # 10 cpuid
+            cpu, i = varint(buf, i, end)
+        else:
+            i = skip(buf, i, end, field)
+
+    code &= MASK32
+    known = _NPARAMS[code] if code < PPM_EVENT_MAX else -1
+    if known < 0:
+        raise WireError(UNKNOWN_EVENT if known == -1 else OLD_EVENT)
+    if longest > MAX_PARAM and (longest > MAX_LARGE_PARAM or not _LARGE[code]):
+        raise WireError(TOO_LONG)
+    if ts > MAX_TIMESTAMP:
+        raise WireError(TIMESTAMP)
+    if len(params) > known:
+        del params[known:]
+    return Event(ts, signed(tid), cpu & MASK32, code, params)
+
+
+def _param(buf: bytes, i: int, end: int) -> bytes:
+    """ZoneKernelEventParam: its param_data."""
+    data = b""
+    while i < end:
+        field = buf[i]
+        if field < 0x80:
+            i += 1
+            if field < 8:
+                field, i = tag(buf, i - 1, end)  # raises
+        else:
+            field, i = tag(buf, i, end)
+        if field == 0x1A:  # 3 param_data
+            size, i = length(buf, i, end)
+            data = buf[i : i + size]
+            i += size
+        else:
+            i = skip(buf, i, end, field)
+    return data

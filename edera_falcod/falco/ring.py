@@ -1,0 +1,421 @@
+"""The ring: records between the zones that make them and the consumers that work through them. Synchronous, no I/O.
+
+Theory of operation. Every record gets the next sequence number. Each consumer has a queue of its own (records are shared, queues
+are not, so that a slow consumer costs the others nothing), with a budget in bytes:
+
+    offered --admitted--> waiting --sent--> unacknowledged --acknowledged--> done
+        \\--dropped           \\--dropped (age)      \\--connection lost--> waiting again, in front
+
+Who is admitted. A budget that is simply full would let one flooding zone starve the rest. So the limit of a zone moves with the
+free part of the budget (dynamic thresholds, as in switches with shared buffers): a zone may hold at most FACTOR[priority] times what
+is free. One flooding zone of low priority stops at a third of the budget, one of high priority at 8/9, N such zones share evenly, a quiet
+zone always finds room, and important events are still taken when reads and writes are already shed. What is refused is refused
+before it is queued: memory never exceeds the budget, a zone's order never changes, and nothing has to be searched.
+
+What is charged. A record is charged its own bytes, an overhead, and the bytes of the blocks that were new with it (all that it
+refers to are alive as long as it is queued). A block that is older than the oldest record of a queue belonged to the zone's state
+when that record was made, so what blocks take beyond the budget is bounded by the state's own limits. Where a record that brought
+new blocks was refused, nobody has been charged for them: until every queue has moved past that point, the zone is in strict mode
+and each of its records is charged all blocks that it refers to.
+
+Gaps are told by sequence numbers alone: whoever sends compares each record's number with the one that was due.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final, final
+
+from ..fields.record import Record
+from ..state.block import Block
+from .accounting import AGE, FORGOTTEN, OVERLOAD, TOO_LARGE, Share, ZoneAccount, fold_zone
+
+BUDGET: Final = 64 << 20  # bytes a consumer's queue may hold, by default
+MAX_AGE: Final = 600.0  # seconds that an event is kept for a consumer which does not take it, by default
+EPHEMERAL_PART: Final = 8  # an ephemeral consumer (tail) gets this fraction of the budget: nobody redelivers to it
+MAX_CONSUMERS: Final = 16  # queues at a time: bounds memory at MAX_CONSUMERS budgets
+MAX_GONE: Final = 64  # gone zones that keep their own counters; older ones are added up
+BLOCK_OVERHEAD: Final = 128  # bytes that a block costs beside its data
+RECORD_OVERHEAD: Final = 160  # bytes that a record costs beside its data: object, tuple, queue entry
+MAX_RECORD: Final = 1 << 20  # bytes of a record's data or of one block: what must fit into a frame with room to spare
+
+LOW: Final = 0
+NORMAL: Final = 1
+HIGH: Final = 2
+NOTICE: Final = 3
+FACTOR: Final = (4, 16, 64, 512)  # eighths: by priority, how many times the free part a zone may hold
+TYPICAL: Final = 1024  # bytes: what a record is taken to need before it is made
+
+DAEMON: Final = 0  # zone index of events that belong to no zone
+GONE: Final = -1  # zone index under which old gone zones are added up
+
+
+def reach(blocks: tuple[Block, ...]) -> int:
+    """Bytes of these blocks and all that they refer to."""
+    size = 0
+    seen: set[int] = set()
+    stack = list(blocks)
+    while stack:
+        block = stack.pop()
+        if block.id not in seen:
+            seen.add(block.id)
+            size += len(block.data) + BLOCK_OVERHEAD
+            stack.extend(block.refs)
+    return size
+
+
+class Refused(Exception):
+    """A consumer cannot be taken; ``busy`` tells whether its name is in use (else there are too many)."""
+
+    def __init__(self, text: str, busy: bool) -> None:
+        super().__init__(text)
+        self.busy = busy
+
+
+@final
+class Consumer:
+    """A named consumer's queue. Sequence numbers: ``acknowledged`` is the last one that is done, ``sent`` the highest that was ever
+    sent, ``due`` the next one that this connection should see. ``wake`` is called when something waits that did not before."""
+
+    __slots__ = (
+        "acknowledged", "attached", "budget", "bytes", "connections", "declared", "detached_at", "dropped", "due", "ephemeral", "name",
+        "sent", "shares", "unacknowledged", "waiting", "wake",
+    )
+
+    def __init__(self, name: str, budget: int, head: int, ephemeral: bool, declared: bool) -> None:
+        self.name = name
+        self.budget = budget
+        self.ephemeral = ephemeral
+        self.declared = declared  # by configuration: never forgotten
+        self.waiting: deque[Record] = deque()
+        self.unacknowledged: deque[Record] = deque()
+        self.shares: dict[int, Share] = {}
+        self.bytes = 0
+        self.dropped = 0
+        self.acknowledged = head
+        self.sent = head
+        self.due = head + 1
+        self.attached = False
+        self.connections = 0
+        self.detached_at = 0.0
+        self.wake: Callable[[], None] | None = None
+
+    def share(self, zone: ZoneAccount) -> Share:
+        share = self.shares.get(zone.index)
+        if share is None:
+            share = self.shares[zone.index] = Share(zone.entered)
+        return share
+
+    def admits(self, index: int, priority: int, size: int) -> bool:
+        """Whether a record of ``size`` charged bytes would be taken."""
+        free = self.budget - self.bytes - size
+        if free < 0:
+            return False
+        share = self.shares.get(index)
+        return share is None or share.bytes + size <= (free * FACTOR[priority]) >> 3
+
+    def offer(self, record: Record, share: Share) -> bool:
+        size = record.size
+        free = self.budget - self.bytes - size
+        if free < 0 or share.bytes + size > (free * FACTOR[record.priority]) >> 3:
+            share.drop(OVERLOAD)
+            self.dropped += 1
+            return False
+        self.waiting.append(record)
+        share.waiting += 1
+        share.bytes += size
+        self.bytes += size
+        return True
+
+    def take(self) -> Record | None:
+        """The next record to send, now unacknowledged; None if nothing waits."""
+        if not self.waiting:
+            return None
+        record = self.waiting.popleft()
+        self.unacknowledged.append(record)
+        share = self.shares[record.zone]
+        share.waiting -= 1
+        share.unacknowledged += 1
+        if record.seq <= self.sent:
+            share.redelivered += 1
+        else:
+            self.sent = record.seq
+        self.due = record.seq + 1
+        return record
+
+    def acknowledge(self, seq: int) -> bool:
+        """This record and all before are done; False if the consumer claims what it was not sent on this connection."""
+        if seq >= self.due:
+            return False
+        queue = self.unacknowledged
+        while queue and queue[0].seq <= seq:
+            record = queue.popleft()
+            share = self.shares[record.zone]
+            share.unacknowledged -= 1
+            share.acknowledged += 1
+            share.bytes -= record.size
+            self.bytes -= record.size
+        if seq > self.acknowledged:
+            self.acknowledged = seq
+        return True
+
+    def oldest(self) -> int:
+        """The oldest sequence number that is queued, or one that is larger than any."""
+        if self.unacknowledged:
+            return self.unacknowledged[0].seq
+        return self.waiting[0].seq if self.waiting else 1 << 62
+
+    def rewind(self) -> None:
+        """The connection is gone: what was not acknowledged waits again, in front."""
+        while self.unacknowledged:
+            record = self.unacknowledged.pop()
+            self.waiting.appendleft(record)
+            share = self.shares[record.zone]
+            share.unacknowledged -= 1
+            share.waiting += 1
+        self.due = self.acknowledged + 1
+
+    def discard(self, before: int, cause: str) -> int:
+        """Drop what waits and is older than sequence number ``before``; returns how many."""
+        count = 0
+        while self.waiting and self.waiting[0].seq < before:
+            record = self.waiting.popleft()
+            share = self.shares[record.zone]
+            share.waiting -= 1
+            share.bytes -= record.size
+            share.drop(cause)
+            self.bytes -= record.size
+            count += 1
+        self.dropped += count
+        return count
+
+
+@final
+class Ring:
+    """All zones' accounts and all consumers' queues. ``head`` is the last sequence number given, ``first - 1`` at the start."""
+
+    __slots__ = (
+        "_born", "_list", "_marks", "_next_zone", "_strict", "budget", "consumers", "forgotten", "gone", "head", "max_age", "zones",
+    )
+
+    def __init__(self, budget: int = BUDGET, max_age: float = MAX_AGE, first: int = 1) -> None:
+        self.budget = budget
+        self.max_age = max_age
+        self.head = first - 1
+        self.zones: dict[int, ZoneAccount] = {DAEMON: ZoneAccount(DAEMON, "", "")}
+        self.gone: deque[ZoneAccount] = deque()
+        self.consumers: dict[str, Consumer] = {}
+        self.forgotten = 0  # events that were dropped with the consumers they waited for
+        self._list: list[Consumer] = []
+        self._marks: deque[tuple[float, int]] = deque()  # (monotonic seconds, head then)
+        self._next_zone = 1
+        self._born = 0  # the highest block id that a record has been charged for
+        self._strict: dict[int, int] = {}  # zone index -> sequence number of the last refused record that brought new blocks
+
+    # Zones
+
+    def add_zone(self, id: str, name: str) -> ZoneAccount:
+        zone = ZoneAccount(self._next_zone, id, name)
+        self._next_zone += 1
+        self.zones[zone.index] = zone
+        return zone
+
+    def remove_zone(self, zone: ZoneAccount) -> None:
+        """No further record of this zone will come. Its counters stay until it is one of the oldest that went."""
+        if zone.gone:
+            return
+        zone.gone = True
+        self.gone.append(zone)
+        self._fold()
+
+    def _fold(self) -> None:
+        excess = len(self.gone) - MAX_GONE
+        for zone in list(self.gone):
+            if excess <= 0:
+                return
+            shares = [(consumer, consumer.shares.get(zone.index)) for consumer in self._list]
+            if any(share is not None and (share.waiting or share.unacknowledged) for _, share in shares):
+                continue
+            old = self.zones.get(GONE)
+            if old is None:
+                old = self.zones[GONE] = ZoneAccount(GONE, "", "(gone zones)")
+                old.gone = True
+            for consumer, share in shares:
+                # A consumer that never saw an event of this zone has no share: then all had entered before it came, or none did.
+                consumer.share(old).fold(share if share is not None else Share(zone.entered))
+                consumer.shares.pop(zone.index, None)
+            fold_zone(old, zone)
+            self.gone.remove(zone)
+            del self.zones[zone.index]
+            excess -= 1
+
+    # Records
+
+    def wants(self, zone: ZoneAccount, priority: int) -> bool:
+        """Whether any consumer would take a typical record now: if not, it need not be made (``skip`` it)."""
+        for consumer in self._list:  # noqa: SIM110, this runs for every event
+            if consumer.admits(zone.index, priority, TYPICAL):
+                return True
+        return False
+
+    def append(self, record: Record) -> int:
+        """Take the record with sequence number ``head + 1``; returns how many consumers will get it."""
+        self.head += 1
+        assert record.seq == self.head
+        zone = self.zones[record.zone]
+        size = len(record.data) + RECORD_OVERHEAD
+        largest = len(record.data)
+        born = self._born
+        brought = 0
+        for block in record.blocks:
+            if block.id > born:
+                brought += self._bring(block, born)
+        if brought:
+            largest = max(largest, max([len(block.data) for block in record.blocks]))
+        if self._strict and record.zone in self._strict:
+            size += reach(record.blocks)
+        else:
+            size += brought
+        record.size = size
+        taken = 0
+        for consumer in self._list:
+            share = consumer.shares.get(record.zone)
+            if share is None:
+                share = consumer.share(zone)
+            if largest > MAX_RECORD:
+                share.drop(TOO_LARGE)
+                consumer.dropped += 1
+            elif consumer.offer(record, share):
+                taken += 1
+                wake = consumer.wake
+                if wake is not None:
+                    consumer.wake = None
+                    wake()
+            elif brought:
+                self._strict[record.zone] = record.seq
+        zone.entered += 1
+        return taken
+
+    def _bring(self, block: Block, born: int) -> int:
+        """Bytes of this block and of those it refers to that are newer than ``born``."""
+        size = 0
+        stack = [block]
+        while stack:
+            block = stack.pop()
+            size += len(block.data) + BLOCK_OVERHEAD
+            if block.id > self._born:
+                self._born = block.id
+            for other in block.refs:
+                if other.id > born:
+                    stack.append(other)
+        return size
+
+    def skip(self, zone: ZoneAccount) -> None:
+        """Give a sequence number to an event that no consumer would take, and count it as dropped."""
+        self.head += 1
+        for consumer in self._list:
+            consumer.share(zone).drop(OVERLOAD)
+            consumer.dropped += 1
+        zone.entered += 1
+
+    # Consumers
+
+    def declare(self, name: str) -> Consumer:
+        """A consumer for which events are kept from now on, whether or not it has ever connected."""
+        consumer = self.consumers.get(name)
+        if consumer is None:
+            consumer = self._add(name, self.budget, False)
+        consumer.declared = True
+        return consumer
+
+    def _add(self, name: str, budget: int, ephemeral: bool) -> Consumer:
+        consumer = Consumer(name, budget, self.head, ephemeral, False)
+        for zone in self.zones.values():
+            consumer.share(zone)
+        self.consumers[name] = consumer
+        self._list = list(self.consumers.values())
+        return consumer
+
+    def attach(self, name: str, ephemeral: bool = False) -> Consumer:
+        """A connection of this name is there. Raises Refused."""
+        consumer = self.consumers.get(name)
+        if consumer is None:
+            if len(self.consumers) >= MAX_CONSUMERS:
+                raise Refused(f"there are {MAX_CONSUMERS} consumers already", busy=False)
+            budget = self.budget // EPHEMERAL_PART if ephemeral else self.budget
+            consumer = self._add(name, budget, ephemeral)
+        elif consumer.attached:
+            raise Refused(f"a consumer named {name} is connected already", busy=True)
+        consumer.attached = True
+        consumer.connections += 1
+        consumer.due = consumer.acknowledged + 1
+        return consumer
+
+    def detach(self, consumer: Consumer, now: float) -> None:
+        """Its connection is gone; ``now``: monotonic seconds."""
+        consumer.attached = False
+        consumer.wake = None
+        consumer.detached_at = now
+        consumer.rewind()
+        if consumer.ephemeral:
+            self.forget(consumer)
+
+    def forget(self, consumer: Consumer) -> None:
+        count = consumer.discard(self.head + 1, FORGOTTEN)
+        if not consumer.ephemeral:
+            self.forgotten += count
+        del self.consumers[consumer.name]
+        self._list = list(self.consumers.values())
+
+    def tick(self, now: float) -> None:
+        """Let time pass: call about once a second. ``now``: monotonic seconds."""
+        self._marks.append((now, self.head))
+        cut = 0
+        while self._marks and self._marks[0][0] <= now - self.max_age:
+            cut = self._marks.popleft()[1]
+        for consumer in self._list:
+            if cut:
+                consumer.discard(cut + 1, AGE)
+            if not consumer.attached and not consumer.declared and now - consumer.detached_at >= self.max_age:
+                self.forget(consumer)
+        if self._strict:
+            oldest = min([c.oldest() for c in self._list], default=self.head + 1)
+            self._strict = {zone: seq for zone, seq in self._strict.items() if seq >= oldest}
+        if self.gone:
+            self._fold()
+
+    def fullness(self) -> float:
+        """How full the fullest queue of a connected or declared consumer is, 0 to 1."""
+        return max([c.bytes / c.budget for c in self._list if not c.ephemeral], default=0.0)
+
+    def verify(self) -> list[str]:
+        """What does not add up, in words; empty when all does. Looks at every queued record."""
+        wrong: list[str] = []
+        for zone in self.zones.values():
+            if zone.balance():
+                wrong.append(f"zone {zone.index}: received {zone.received} != undecodable {zone.undecodable} + entered {zone.entered}")
+        for consumer in self._list:
+            waiting: dict[int, int] = {}
+            unacknowledged: dict[int, int] = {}
+            charged = 0
+            last = -1
+            for queue, counts in ((consumer.unacknowledged, unacknowledged), (consumer.waiting, waiting)):
+                for record in queue:
+                    counts[record.zone] = counts.get(record.zone, 0) + 1
+                    charged += record.size
+                    if record.seq <= last:
+                        wrong.append(f"{consumer.name}: {record.seq} is queued after {last}")
+                    last = record.seq
+            if charged != consumer.bytes or consumer.bytes > consumer.budget:
+                wrong.append(f"{consumer.name}: charged {consumer.bytes} of {consumer.budget} bytes, queues hold {charged}")
+            for zone in self.zones.values():
+                share = consumer.shares.get(zone.index)
+                if share is None:
+                    continue
+                if share.total() != zone.entered:
+                    wrong.append(f"{consumer.name}, zone {zone.index}: {share.total()} accounted for, {zone.entered} entered")
+                if share.waiting != waiting.get(zone.index, 0) or share.unacknowledged != unacknowledged.get(zone.index, 0):
+                    counts_ = f"{share.waiting} waiting, {share.unacknowledged} unacknowledged"
+                    wrong.append(f"{consumer.name}, zone {zone.index}: {counts_} are not what its queues hold")
+        return wrong

@@ -14,13 +14,14 @@ from typing import Final, final
 
 from ..fields.record import Record
 from ..state.block import Block
-from .frames import BATCH, BATCH_REDELIVERED, DEFINE, DEFINE_HEAD, EVENT, HEADER, KIND_SHIFT, RELEASE, WORD, encode_shed
+from .frames import BATCH, BATCH_REDELIVERED, DEFINE, DEFINE_HEAD, EVENT, HEADER, HEADER_SIZE, KIND_SHIFT, RELEASE, WORD, encode_shed
 from .ring import Consumer, Ring
 
 BLOCK_BUDGET: Final = 32 << 20  # bytes of blocks that a connection keeps on the other side; the shim allows itself more
 BLOCK_COUNT: Final = 1 << 16  # blocks, likewise
 FRAME_TARGET: Final = 256 << 10  # bytes after which a BATCH is closed: a few hundred events, far from the limit of a frame
 FRAME_EVENTS: Final = 1024  # events after which it is closed: what a consumer works through before it acknowledges
+SHED_SIZE: Final = 24
 _DEFINE_WORD: Final = DEFINE << KIND_SHIFT
 _RELEASE_WORD: Final = RELEASE << KIND_SHIFT
 _EVENT_WORD: Final = EVENT << KIND_SHIFT
@@ -32,7 +33,7 @@ class Batcher:
     """Makes the frames of one connection. ``frames``, ``events``, ``bytes``, ``defined`` and ``released`` count what was made."""
 
     __slots__ = (
-        "_block_bytes", "_budget", "_consumer", "_old", "_parts", "_ring", "_size", "_young", "_young_bytes", "bytes", "defined", "events",
+        "_budget", "_consumer", "_head", "_old", "_parts", "_ring", "_size", "_total", "_young", "_young_bytes", "bytes", "defined", "events",
         "frames", "released",
     )
 
@@ -44,7 +45,9 @@ class Batcher:
         self._old: dict[int, int] = {}
         self._young_bytes = 0
         self._parts: list[bytes] = []
-        self._size = 0
+        self._head = 0  # where in _parts the open frame's header goes
+        self._size = 0  # payload of the open frame
+        self._total = 0  # bytes of what was made before it
         self.frames = 0
         self.events = 0
         self.bytes = 0
@@ -52,29 +55,35 @@ class Batcher:
         self.released = 0
 
     def next(self) -> bytes:
-        """One BATCH, with what has to be said before it; b"" when nothing waits."""
+        """What to send next: BATCH frames and, between them in their places, SHED frames; b"" when there is nothing."""
         consumer = self._consumer
         waiting = consumer.waiting
-        before = b""
         if not waiting:
-            if consumer.due <= self._ring.head:
-                before = encode_shed(consumer.due, self._ring.head)
-                consumer.due = self._ring.head + 1
-                self.bytes += len(before)
-            return before
+            if consumer.due > self._ring.head:
+                return b""
+            shed = encode_shed(consumer.due, self._ring.head)
+            consumer.due = self._ring.head + 1
+            self.bytes += len(shed)
+            return shed
         parts = self._parts
-        parts.append(b"")  # the frame's header
-        redelivered = waiting[0].seq <= consumer.sent
-        last_new = consumer.sent
         young = self._young
+        last_sent = consumer.sent
+        redelivered = waiting[0].seq <= last_sent
         count = 0
+        self._open()
         while waiting:
             record: Record = waiting[0]
-            if redelivered and record.seq > last_new:
-                break
-            if record.seq != consumer.due:
-                before += encode_shed(consumer.due, record.seq - 1)
-                consumer.due = record.seq
+            seq = record.seq
+            if redelivered and seq > last_sent:
+                self._close(True)
+                self._open()
+                redelivered = False
+            if seq != consumer.due:
+                self._close(redelivered)
+                parts.append(encode_shed(consumer.due, seq - 1))
+                consumer.due = seq
+                self._total += SHED_SIZE
+                self._open()
             full = False
             for block in record.blocks:
                 if block.id not in young and not self._bring(block):
@@ -88,18 +97,30 @@ class Batcher:
             self._size += 4 + len(data)
             consumer.take()
             count += 1
-            if self._size > FRAME_TARGET or count == FRAME_EVENTS:
+            if self._total + self._size > FRAME_TARGET or count == FRAME_EVENTS:
                 break
         if self._young_bytes > self._budget >> 1 or len(young) > BLOCK_COUNT >> 1:
             self._turn()
-        parts[0] = before + HEADER.pack(self._size, BATCH, BATCH_REDELIVERED if redelivered else 0, 0)
+        self._close(redelivered)
         made = b"".join(parts)
         parts.clear()
-        self._size = 0
-        self.frames += 1
+        self._total = 0
         self.events += count
         self.bytes += len(made)
         return made
+
+    def _open(self) -> None:
+        """Begin a BATCH; its header is known when it is closed."""
+        self._head = len(self._parts)
+        self._parts.append(b"")
+        self._size = 0
+
+    def _close(self, redelivered: bool) -> None:
+        if self._size:
+            self._parts[self._head] = HEADER.pack(self._size, BATCH, BATCH_REDELIVERED if redelivered else 0, 0)
+            self._total += self._size + HEADER_SIZE
+            self.frames += 1
+        self._size = 0
 
     def _bring(self, block: Block) -> bool:
         """Make the block, and before it all that it refers to, known to the other side and young; False when the frame was
@@ -115,7 +136,7 @@ class Batcher:
             if missing:
                 stack.extend(missing)
                 continue
-            if self._size > FRAME_TARGET:
+            if self._total + self._size > FRAME_TARGET:
                 return False
             stack.pop()
             size = len(top.data)

@@ -1,0 +1,24 @@
+"""Records and blocks for tests of the falco room, laid out as the fields room lays them out."""
+
+from __future__ import annotations
+
+import itertools
+
+from edera_falcod.falco.frames import EVENT_HEAD
+from edera_falcod.falco.ring import Ring
+from edera_falcod.fields.record import Record
+from edera_falcod.state.block import Block
+
+_ids = itertools.count(1)
+
+
+def block(data: bytes = b"", refs: tuple[Block, ...] = (), kind: int = 3) -> Block:
+    """A block with a fresh id; its bytes begin with the ids of what it refers to."""
+    return Block(next(_ids), kind, data, refs)
+
+
+def record(ring: Ring, zone: int, body: bytes = b"", blocks: tuple[Block, ...] = (), priority: int = 1) -> Record:
+    """The record that ``ring`` takes next. Its ids are those of ``blocks``, in order."""
+    seq = ring.head + 1
+    ids = [block.id for block in blocks[:6]] + [0] * (6 - len(blocks[:6]))
+    return Record(seq, zone, EVENT_HEAD.pack(seq, 1000 + seq, zone, *ids) + body, blocks, 0, priority)

@@ -1,0 +1,375 @@
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from edera_falcod.falco import accounting
+from edera_falcod.falco.ring import DAEMON, GONE, HIGH, LOW, MAX_CONSUMERS, MAX_GONE, MAX_RECORD, NORMAL, NOTICE, Consumer, Refused, Ring
+from edera_falcod.state.block import Block
+
+import pytest
+
+from .records import block, record
+
+
+def put(ring: Ring, zone: int, body: bytes = b"", blocks: tuple[Block, ...] = (), priority: int = NORMAL) -> int:
+    ring.zones[zone].received += 1
+    return ring.append(record(ring, zone, body, blocks, priority))
+
+
+def drain(consumer: Consumer) -> list[int]:
+    taken = []
+    while (one := consumer.take()) is not None:
+        taken.append(one.seq)
+    return taken
+
+
+def test_sequence_numbers_grow_by_one_and_are_taken_in_order() -> None:
+    ring = Ring(first=100)
+    zone = ring.add_zone("z", "zone")
+    consumer = ring.attach("falco")
+    for _ in range(5):
+        put(ring, zone.index)
+    assert drain(consumer) == [100, 101, 102, 103, 104]
+    assert consumer.acknowledge(102)
+    share = consumer.shares[zone.index]
+    assert (share.acknowledged, share.unacknowledged, share.waiting) == (3, 2, 0)
+    assert ring.verify() == []
+
+
+def test_what_was_not_acknowledged_comes_again() -> None:
+    ring = Ring()
+    zone = ring.add_zone("z", "zone")
+    consumer = ring.attach("falco")
+    for _ in range(4):
+        put(ring, zone.index)
+    consumer.take()
+    consumer.take()
+    consumer.acknowledge(1)
+    ring.detach(consumer, 0.0)
+    assert ring.attach("falco") is consumer
+    assert consumer.due == 2
+    assert drain(consumer) == [2, 3, 4]
+    assert consumer.shares[zone.index].redelivered == 1
+    assert ring.verify() == []
+
+
+def test_a_claim_beyond_what_was_sent_is_refused() -> None:
+    ring = Ring()
+    zone = ring.add_zone("z", "zone")
+    consumer = ring.attach("falco")
+    put(ring, zone.index)
+    assert not consumer.acknowledge(1)
+    consumer.take()
+    assert consumer.acknowledge(1)
+    assert consumer.acknowledge(1)
+    assert not consumer.acknowledge(2)
+    ring.detach(consumer, 0.0)
+    ring.attach("falco")
+    assert not consumer.acknowledge(1 << 63)
+    assert ring.verify() == []
+
+
+def test_one_connection_a_name_and_a_limit_of_names() -> None:
+    ring = Ring()
+    ring.attach("falco")
+    with pytest.raises(Refused) as busy:
+        ring.attach("falco")
+    assert busy.value.busy
+    for number in range(MAX_CONSUMERS - 1):
+        ring.attach(f"c{number}")
+    with pytest.raises(Refused) as limit:
+        ring.attach("one-too-many")
+    assert not limit.value.busy
+
+
+def test_a_declared_consumer_gets_what_came_before_it_connected() -> None:
+    ring = Ring()
+    zone = ring.add_zone("z", "zone")
+    ring.declare("falco")
+    put(ring, zone.index)
+    late = ring.attach("late")
+    put(ring, zone.index)
+    assert drain(ring.attach("falco")) == [1, 2]
+    assert drain(late) == [2]
+    assert late.shares[zone.index].before == 1
+    assert ring.verify() == []
+
+
+def test_an_ephemeral_consumer_is_forgotten_when_it_goes() -> None:
+    ring = Ring()
+    zone = ring.add_zone("z", "zone")
+    tail = ring.attach("tail", ephemeral=True)
+    put(ring, zone.index)
+    ring.detach(tail, 0.0)
+    assert "tail" not in ring.consumers
+    assert put(ring, zone.index) == 0
+    assert ring.verify() == []
+
+
+def test_the_age_bound_drops_what_nobody_took() -> None:
+    ring = Ring(max_age=10.0)
+    zone = ring.add_zone("z", "zone")
+    consumer = ring.declare("falco")
+    ring.tick(0.0)
+    put(ring, zone.index)
+    for second in range(1, 10):
+        ring.tick(float(second))
+    put(ring, zone.index)
+    ring.tick(10.0)
+    assert len(consumer.waiting) == 2  # the first came after second 0 and may be younger than 10 s
+    ring.tick(11.0)
+    assert [r.seq for r in consumer.waiting] == [2]
+    assert consumer.shares[zone.index].dropped == {accounting.AGE: 1}
+    assert ring.verify() == []
+
+
+def test_unacknowledged_events_do_not_age_while_connected() -> None:
+    ring = Ring(max_age=10.0)
+    zone = ring.add_zone("z", "zone")
+    consumer = ring.attach("falco")
+    put(ring, zone.index)
+    consumer.take()
+    for second in range(30):
+        ring.tick(float(second))
+    assert consumer.shares[zone.index].unacknowledged == 1
+    ring.detach(consumer, 30.0)
+    ring.tick(30.0)
+    assert consumer.shares[zone.index].dropped == {accounting.AGE: 1}
+    ring.tick(39.9)
+    assert "falco" in ring.consumers
+    ring.tick(40.0)
+    assert "falco" not in ring.consumers
+
+
+def test_one_flooding_zone_takes_nothing_from_the_others() -> None:
+    ring = Ring(budget=1 << 20)
+    flood, quiet = ring.add_zone("a", "flood"), ring.add_zone("b", "quiet")
+    consumer = ring.declare("falco")
+    for number in range(20_000):
+        put(ring, flood.index, b"x" * 300, priority=HIGH)
+        if number % 500 == 0:
+            put(ring, quiet.index, b"y" * 300, priority=LOW)
+    assert consumer.shares[quiet.index].lost() == 0
+    assert consumer.shares[flood.index].dropped[accounting.OVERLOAD] > 10_000
+    assert consumer.bytes <= ring.budget
+    assert ring.verify() == []
+
+
+def test_reads_and_writes_are_shed_before_what_matters() -> None:
+    ring = Ring(budget=1 << 20)
+    zone = ring.add_zone("a", "busy")
+    consumer = ring.declare("falco")
+    lost = {LOW: 0, NORMAL: 0, HIGH: 0, NOTICE: 0}
+    for number in range(960):
+        priority = (LOW, LOW, LOW, LOW, LOW, NORMAL, NORMAL, HIGH)[number % 8]
+        lost[priority] += put(ring, zone.index, b"x" * 600, priority=priority) == 0
+    lost[NOTICE] += put(ring, DAEMON, b"n" * 600, priority=NOTICE) == 0
+    assert lost[LOW] > 100
+    assert lost[NORMAL] == 0
+    assert lost[HIGH] == 0
+    assert lost[NOTICE] == 0
+    assert consumer.bytes <= ring.budget
+
+
+def test_zones_at_full_speed_share_evenly() -> None:
+    ring = Ring(budget=1 << 20)
+    zones = [ring.add_zone(str(number), "") for number in range(8)]
+    consumer = ring.declare("falco")
+    for _ in range(4000):
+        for zone in zones:
+            put(ring, zone.index, b"x" * 300)
+    held = [consumer.shares[zone.index].waiting for zone in zones]
+    assert max(held) - min(held) <= 2
+    assert consumer.bytes > ring.budget // 2
+
+
+def test_a_slow_consumer_costs_another_nothing() -> None:
+    ring = Ring(budget=1 << 20)
+    zone = ring.add_zone("a", "")
+    ring.declare("slow")
+    fast = ring.attach("fast")
+    for _ in range(50_000):
+        put(ring, zone.index, b"x" * 300)
+        one = fast.take()
+        assert one is not None
+        fast.acknowledge(one.seq)
+    assert fast.shares[zone.index].lost() == 0
+    assert fast.bytes == 0
+
+
+def test_blocks_are_charged_to_the_record_that_brought_them() -> None:
+    ring = Ring(budget=1 << 20)
+    zone = ring.add_zone("a", "")
+    consumer = ring.declare("falco")
+    parent = block(b"p" * 1000)
+    thread = block(b"t" * 1000, (parent,))
+    put(ring, zone.index, blocks=(thread,))
+    first = consumer.bytes
+    put(ring, zone.index, blocks=(thread,))
+    assert first > 2000
+    assert consumer.bytes - first < 500
+
+
+def test_blocks_that_came_with_a_refused_record_cannot_ride_along_for_nothing() -> None:
+    ring = Ring(budget=1 << 20)
+    zone = ring.add_zone("a", "")
+    consumer = ring.declare("falco")
+    held: dict[int, int] = {}
+    for _ in range(5000):
+        big = block(b"e" * 100_000)
+        put(ring, zone.index, blocks=(big,), priority=LOW)  # often refused, for it is large
+        put(ring, zone.index, blocks=(big,), priority=LOW)  # small itself, but keeps the block alive
+    for one in consumer.waiting:
+        for other in one.blocks:
+            held[other.id] = len(other.data)
+    assert sum(held.values()) <= ring.budget
+    ring.tick(0.0)
+    drain(consumer)
+    consumer.acknowledge(consumer.sent)
+    put(ring, zone.index)
+    ring.tick(1.0)
+    small = block(b"s" * 1000)
+    put(ring, zone.index, blocks=(small,))
+    before = consumer.bytes
+    put(ring, zone.index, blocks=(small,))
+    assert consumer.bytes - before < 500  # no longer strict
+
+
+def test_what_no_frame_can_hold_is_counted() -> None:
+    ring = Ring()
+    zone = ring.add_zone("a", "")
+    consumer = ring.declare("falco")
+    put(ring, zone.index, b"x" * MAX_RECORD)
+    put(ring, zone.index, blocks=(block(b"x" * (MAX_RECORD + 1)),))
+    assert consumer.shares[zone.index].dropped == {accounting.TOO_LARGE: 2}
+    assert ring.verify() == []
+
+
+def test_old_gone_zones_are_added_up() -> None:
+    ring = Ring()
+    consumer = ring.attach("falco")
+    for _ in range(3 * MAX_GONE):
+        zone = ring.add_zone("z", "")
+        put(ring, zone.index)
+        zone.received += 1
+        zone.refuse(accounting.MALFORMED)
+        drain(consumer)
+        consumer.acknowledge(consumer.sent)
+        ring.remove_zone(zone)
+    assert len(ring.gone) == MAX_GONE
+    assert len(ring.zones) == MAX_GONE + 2
+    assert ring.zones[GONE].received == 2 * 2 * MAX_GONE
+    assert consumer.shares[GONE].acknowledged == 2 * MAX_GONE
+    assert ring.verify() == []
+
+
+def test_wants_tells_that_making_a_record_is_of_no_use() -> None:
+    ring = Ring(budget=1 << 20)
+    zone = ring.add_zone("a", "")
+    assert not ring.wants(zone, HIGH)
+    ring.declare("falco")
+    assert ring.wants(zone, LOW)
+    while put(ring, zone.index, b"x" * 700, priority=LOW):
+        pass
+    assert not ring.wants(zone, LOW)
+    assert ring.wants(zone, HIGH)
+    zone.received += 1
+    ring.skip(zone)
+    assert ring.verify() == []
+
+
+class Schedules(RuleBasedStateMachine):
+    """Whatever the order of arrivals, sends, acknowledgements, losses of connections and passing time: all adds up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ring = Ring(budget=20_000, max_age=5.0)
+        self.ring.declare("falco")
+        self.now = 0.0
+        self.zones = [self.ring.add_zone("first", "")]
+        self.seen: dict[str, list[int]] = {}
+
+    @rule(number=st.integers(0, 5))
+    def add_zone(self, number: int) -> None:
+        self.zones.append(self.ring.add_zone(f"z{number}", ""))
+
+    @precondition(lambda self: len(self.zones) > 1)
+    @rule(data=st.data())
+    def remove_zone(self, data: st.DataObject) -> None:
+        zone = data.draw(st.sampled_from(self.zones))
+        self.zones.remove(zone)
+        self.ring.remove_zone(zone)
+
+    @rule(data=st.data(), size=st.integers(0, 3000), count=st.integers(1, 8), priority=st.integers(0, 3), new=st.booleans())
+    def arrive(self, data: st.DataObject, size: int, count: int, priority: int, new: bool) -> None:
+        zone = data.draw(st.sampled_from(self.zones))
+        for _ in range(count):
+            put(self.ring, zone.index, b"x" * size, (block(b"b" * size),) if new else (), priority)
+
+    @rule(data=st.data())
+    def arrive_broken_or_unwanted(self, data: st.DataObject) -> None:
+        zone = data.draw(st.sampled_from(self.zones))
+        zone.received += 2
+        zone.refuse(accounting.MALFORMED)
+        self.ring.skip(zone)
+
+    @rule(name=st.sampled_from(["falco", "other", "tail"]))
+    def connect(self, name: str) -> None:
+        try:
+            consumer = self.ring.attach(name, ephemeral=name == "tail")
+        except Refused:
+            assert self.ring.consumers[name].attached
+        else:
+            self.seen[name] = [consumer.acknowledged]
+
+    @rule(name=st.sampled_from(["falco", "other", "tail"]))
+    def disconnect(self, name: str) -> None:
+        consumer = self.ring.consumers.get(name)
+        if consumer is not None and consumer.attached:
+            self.ring.detach(consumer, self.now)
+
+    @rule(name=st.sampled_from(["falco", "other", "tail"]), count=st.integers(1, 20))
+    def send(self, name: str, count: int) -> None:
+        consumer = self.ring.consumers.get(name)
+        if consumer is None or not consumer.attached:
+            return
+        for _ in range(count):
+            one = consumer.take()
+            if one is None:
+                break
+            assert one.seq > self.seen[name][-1], "out of order, or twice within one connection or the acknowledged range"
+            self.seen[name].append(one.seq)
+
+    @rule(name=st.sampled_from(["falco", "other", "tail"]), back=st.integers(0, 5))
+    def acknowledge(self, name: str, back: int) -> None:
+        consumer = self.ring.consumers.get(name)
+        if consumer is not None and consumer.attached:
+            seen = self.seen[name]
+            assert consumer.acknowledge(seen[max(0, len(seen) - 1 - back)])
+
+    @rule(seconds=st.floats(0.1, 4.0))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        self.ring.tick(self.now)
+
+    @invariant()
+    def adds_up(self) -> None:
+        assert self.ring.verify() == []
+
+
+TestSchedules = Schedules.TestCase
+TestSchedules.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4000), st.integers(0, 3)), max_size=300))
+@settings(max_examples=60, deadline=None)
+def test_the_budget_is_never_exceeded(arrivals: list[tuple[int, int, int]]) -> None:
+    ring = Ring(budget=30_000)
+    zones = [ring.add_zone(str(number), "") for number in range(4)]
+    consumer = ring.declare("falco")
+    for zone, size, priority in arrivals:
+        put(ring, zones[zone].index, b"x" * size, priority=priority)
+        assert consumer.bytes <= ring.budget
+    assert ring.verify() == []

@@ -32,34 +32,46 @@ class Kind(IntEnum):
     FD = 5
     FILES = 6
     WORKLOAD = 7
+    LINEAGE = 8
 
 
 class Op(IntEnum):
-    """How a consumer finds a field's value."""
+    """How a consumer finds a field's value: docs/protocol.md, How a field finds its value."""
 
     NONE = 0
     CELL = 1
     OVERRIDE = 2
-    PARENT = 3
-    SID = 4
-    VPGID = 5
-    PGID = 6
+    ZERO = 3
+    MAIN = 4
+    PARENT = 5
+    LEADER = 6
     ANCESTOR = 7
     ANCESTORS = 8
     ITEM = 9
     ENV = 10
     AENV = 11
-    SINCE = 12
-    PSINCE = 13
-    ARG = 14
-    RAWARG = 15
-    ARGN = 16
-    TYPEIS = 17
-    FDTYPE = 18
-    CELLDIV = 19
-    CELLMOD = 20
-    KEY = 21
-    FLAG = 22
+    AENVS = 12
+    SINCE = 13
+    PSINCE = 14
+    ARG = 15
+    RAWARG = 16
+    BUFFER = 17
+    TYPEIS = 18
+    FDTYPE = 19
+    CELLDIV = 20
+    CELLMOD = 21
+    KEY = 22
+    GLOB = 23
+    FLAG = 24
+    BIT = 25
+    MASKED = 26
+    FAILED = 27
+    RESULT = 28
+    IFMAIN = 29
+    WITHTID = 30
+    PREFIXED = 31
+    ENDS = 32
+    TID = 33
 
 
 class Arg(IntEnum):
@@ -69,9 +81,10 @@ class Arg(IntEnum):
     INDEX = 1
     KEY = 2
     INDEX_OR_KEY = 3
-    REQUIRED_KEY = 6
-    REQUIRED_INDEX = 5
     REQUIRED = 4
+    REQUIRED_INDEX = 5
+    REQUIRED_KEY = 6
+    REQUIRED_INDEX_OR_KEY = 7
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,478 @@
+"""The parameters of an event as text and as raw values: evt.args, evt.arg.NAME, evt.rawarg.NAME.
+
+Every parameter renders to a pair (raw, resolved); evt.args prints ``name=raw(resolved)`` or ``name=raw``, evt.arg prints the
+resolved text if there is one, else the raw one. So the text of evt.args is made once per event and nearly everything else is a
+slice of it; docs/protocol.md, Parameter table, says how the slices are written down.
+Source: userspace/libsinsp/event.cpp (get_param_as_str), sinsp_filtercheck_event.cpp (TYPE_ARGS, TYPE_ARGSTR, extract_argraw).
+
+What needs the zone's state is here: names of fds, threads' comms, paths from a working directory; the rest is scap/format.py.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Final, final
+
+from ..scap import format as fmt
+from ..scap import tables
+from ..scap.event import Event
+from ..scap.safetext import safe
+from ..scap.schema import FlagTable, ParamInfo
+from ..state import fd as fdmod
+from ..state import paths
+from ..state.fd import Fd
+from ..state.thread import Thread
+from ..state.zone import ZoneState
+from . import slots
+from .cells import Cells
+
+# What the raw value of a parameter is: bits 30 and 31 of its entry's length word (docs/protocol.md)
+RAW_NONE: Final = 0
+RAW_UNSIGNED: Final = 1
+RAW_SIGNED: Final = 2
+RAW_BYTES: Final = 3
+BINARY: Final = 1 << 31  # in the offset of a RAW_BYTES value: not text, to be shown with dots or in hexadecimal
+
+ENTRY_SIZE: Final = 16
+TWO64: Final = 1 << 64
+MAX_PARAMS: Final = 64  # libscap's PPM_MAX_EVENT_PARAMS; the table's longest event has 31
+
+# What rendering has to do, by type
+K_NUMBER: Final = 0  # decimal or by print format, nothing to resolve
+K_ERRNO: Final = 1
+K_FD: Final = 2
+K_FLAGS: Final = 3
+K_ENUM: Final = 4
+K_BYTES: Final = 5
+K_STRING: Final = 6
+K_PATH: Final = 7
+K_PID: Final = 8
+K_TUPLE: Final = 9
+K_MODE: Final = 10
+K_ID: Final = 11
+K_SIGNAL: Final = 12
+K_SYSCALL: Final = 13
+K_RELTIME: Final = 14
+K_ABSTIME: Final = 15
+K_SIGSET: Final = 16
+K_SOCKADDR: Final = 17
+K_FDLIST: Final = 18
+K_VARIANT: Final = 19
+K_OTHER: Final = 20  # a number of a type that libsinsp has no form for
+
+# type -> (what to do, width in bytes or 0 for any, signed)
+_FORMS: Final[dict[int, tuple[int, int, bool]]] = {
+    tables.PT_INT8: (K_NUMBER, 1, True),
+    tables.PT_INT16: (K_NUMBER, 2, True),
+    tables.PT_INT32: (K_NUMBER, 4, True),
+    tables.PT_INT64: (K_NUMBER, 8, True),
+    tables.PT_UINT8: (K_NUMBER, 1, False),
+    tables.PT_UINT16: (K_NUMBER, 2, False),
+    tables.PT_UINT32: (K_NUMBER, 4, False),
+    tables.PT_UINT64: (K_NUMBER, 8, False),
+    tables.PT_ERRNO: (K_ERRNO, 8, True),
+    tables.PT_FD: (K_FD, 8, True),
+    tables.PT_PID: (K_PID, 8, True),
+    tables.PT_FLAGS8: (K_FLAGS, 1, False),
+    tables.PT_FLAGS16: (K_FLAGS, 2, False),
+    tables.PT_FLAGS32: (K_FLAGS, 4, False),
+    tables.PT_ENUMFLAGS8: (K_ENUM, 1, False),
+    tables.PT_ENUMFLAGS16: (K_ENUM, 2, False),
+    tables.PT_ENUMFLAGS32: (K_ENUM, 4, False),
+    tables.PT_MODE: (K_MODE, 4, False),
+    tables.PT_UID: (K_ID, 4, False),
+    tables.PT_GID: (K_ID, 4, False),
+    tables.PT_SIGTYPE: (K_SIGNAL, 1, False),
+    tables.PT_SYSCALLID: (K_SYSCALL, 2, False),
+    tables.PT_RELTIME: (K_RELTIME, 8, False),
+    tables.PT_ABSTIME: (K_ABSTIME, 8, False),
+    tables.PT_SIGSET: (K_SIGSET, 4, False),
+    tables.PT_CHARBUF: (K_STRING, 0, False),
+    tables.PT_FSPATH: (K_PATH, 0, False),
+    tables.PT_FSRELPATH: (K_PATH, 0, False),
+    tables.PT_BYTEBUF: (K_BYTES, 0, False),
+    tables.PT_SOCKADDR: (K_SOCKADDR, 0, False),
+    tables.PT_SOCKTUPLE: (K_TUPLE, 0, False),
+    tables.PT_FDLIST: (K_FDLIST, 0, False),
+    tables.PT_DYN: (K_VARIANT, 0, False),
+    tables.PT_BOOL: (K_OTHER, 4, False),
+    tables.PT_PORT: (K_OTHER, 2, False),
+    tables.PT_L4PROTO: (K_OTHER, 1, False),
+    tables.PT_SOCKFAMILY: (K_OTHER, 1, False),
+    tables.PT_FD32: (K_OTHER, 4, True),
+    tables.PT_PID32: (K_OTHER, 4, True),
+}
+_ANY_BYTES: Final = (K_BYTES, 0, False)  # internal types that hold pointers in libsinsp and cannot come from a zone
+
+_L4_CHARS: Final[list[bytes]] = [b"", b"", b"t", b"u", b"i", b"r"]  # by SCAP_L4_*
+_RELTIME_NONE: Final = 0xFFFF_FFFF_FFFF_FFFF
+_ID_NONE: Final = 0xFFFF_FFFF
+
+
+@final
+class ParamPlan:
+    """How to render one parameter, worked out once from the event table.
+
+    ``label``: ``name=``. ``size``: width of a number in bytes, 0 for what has no fixed width. ``bits``: what C's printf takes
+    the number for. ``names``: memo of flag texts, shared by all parameters with the same table. ``dirfd``: index of the
+    parameter with the directory, -1: the path starts at the working directory.
+    """
+
+    __slots__ = (
+        "name", "label", "kind", "size", "signed", "bits", "fmt", "table", "names", "dirfd", "variants", "empty",
+    )
+
+    def __init__(self, info: ParamInfo, print_format: int, first: bool) -> None:
+        form = _FORMS.get(info.type, _ANY_BYTES)
+        self.name = info.name
+        self.label = info.name + b"=" if first else b" " + info.name + b"="
+        self.kind = form[0]
+        self.size = form[1]
+        self.signed = form[2]
+        self.bits = 64 if form[1] == 8 else 32
+        self.fmt = print_format
+        self.table: FlagTable | None = info.flags
+        self.names: dict[int, bytes] = _memo_of(info)
+        self.dirfd = info.dirfd if info.type == tables.PT_FSRELPATH else -1
+        # A variant prints in the format of the parameter that holds it (event.cpp, param_fmt)
+        self.variants: list[ParamPlan] = [ParamPlan(variant, print_format, True) for variant in info.variants]
+        self.empty = fmt.NOT_AVAILABLE
+        if info.type in (
+            tables.PT_BYTEBUF, tables.PT_SOCKTUPLE, tables.PT_FDLIST, tables.PT_CHARBUFARRAY, tables.PT_CHARBUF_PAIR_ARRAY,
+            tables.PT_DYN,
+        ):
+            self.empty = fmt.EMPTY_BUFFER
+
+
+_memos: Final[dict[tuple[str, int], dict[int, bytes]]] = {}
+
+
+def _memo_of(info: ParamInfo) -> dict[int, bytes]:
+    if info.flags is None:
+        return {}
+    form = _FORMS.get(info.type, _ANY_BYTES)
+    return _memos.setdefault((info.flags.name, form[0]), {})
+
+
+def _plan(params: tuple[ParamInfo, ...]) -> list[ParamPlan]:
+    plans: list[ParamPlan] = []
+    for index, info in enumerate(params):
+        plan = ParamPlan(info, info.fmt, index == 0)
+        if plan.dirfd >= len(params) or (plan.dirfd >= 0 and params[plan.dirfd].type != tables.PT_FD):
+            plan.dirfd = -1  # get_base_dir: the working directory then
+        plans.append(plan)
+    return plans
+
+
+# By event code
+PLANS: Final[list[list[ParamPlan]]] = [_plan(event.params) for event in tables.EVENTS]
+
+_ENTRIES: Final[list[Struct]] = [Struct("<" + "IIQ" * count) for count in range(MAX_PARAMS + 1)]
+
+_tuple_memo: Final[dict[bytes, bytes]] = {}
+
+
+def args_cells(cells: Cells, zone: ZoneState, event: Event) -> bytes:
+    """Write the parameter table (cell 0, of which evt.arg, evt.rawarg and evt.buffer are served) and evt.args of an event.
+
+    Returns what evt.arg[0] prints, ``b""`` for an event without parameters: evt.res is made of it.
+    """
+    plans = PLANS[event.code]
+    params = event.params
+    count = len(params)
+    if count > len(plans):
+        count = len(plans)
+    if count == 0:
+        cells.text(slots.EVT_ARGS, b"")
+        return b""
+    generic = event.code == tables.PPME_GENERIC_X
+    # Offsets count from the table's start. evt.args of a generic event is empty; its parameters' texts follow all the same.
+    start = ENTRY_SIZE * count
+    pos = start + 1 if generic else start
+    entries: list[int] = []
+    parts: list[bytes] = []
+    extras: list[bytes] = []  # raw values that are not a slice of evt.args; they lie behind its NUL
+    extra_size = 0
+    moved: list[int] = []  # entries whose raw value is an offset among the extras
+    first = b""
+    for index in range(count):
+        plan = plans[index]
+        data = params[index]
+        label = plan.label
+        parts.append(label)
+        pos += len(label)
+        size = plan.size
+        resolved = b""
+        raw_kind = RAW_NONE
+        raw_value = 0
+        if size > 0:
+            if len(data) == size:
+                value = int.from_bytes(data, "little", signed=plan.signed)
+                raw, resolved = _number(plan, value, zone)
+                raw_value = value if value >= 0 else value + TWO64
+                raw_kind = RAW_SIGNED if plan.signed else RAW_UNSIGNED
+            else:
+                raw = fmt.NOT_AVAILABLE
+        else:
+            raw_kind = RAW_BYTES
+            kind = plan.kind
+            if kind in (K_STRING, K_PATH):
+                given = fmt.charbuf(data)
+                raw = safe(given)
+                if kind == K_PATH:
+                    resolved = _resolved_path(plan, given, zone, params)
+                if raw is given:
+                    raw_value = pos | len(raw) << 32
+                else:
+                    given = given.decode("utf-8", "replace").encode()
+                    raw_value = extra_size | len(given) << 32
+                    moved.append(3 * index + 2)
+                    extras.append(given)
+                    extra_size += len(given)
+            else:
+                if len(data) == 0:
+                    raw = plan.empty
+                    raw_value = pos | BINARY
+                else:
+                    raw, resolved = _binary(plan, data, zone)
+                    if raw == data:
+                        raw_value = pos | BINARY | len(data) << 32
+                    else:
+                        raw_value = extra_size | BINARY | len(data) << 32
+                        moved.append(3 * index + 2)
+                        extras.append(data)
+                        extra_size += len(data)
+        parts.append(raw)
+        if resolved:
+            length = len(resolved)
+            entries.append(pos + len(raw) + 1)
+            parts.append(b"(")
+            parts.append(resolved)
+            parts.append(b")")
+            pos += len(raw) + length + 2
+            if index == 0:
+                first = resolved
+        else:
+            length = len(raw)
+            entries.append(pos)
+            pos += length
+            if index == 0:
+                first = raw
+        entries.append(length | raw_kind << 30)
+        entries.append(raw_value)
+    pos += 1  # the NUL behind evt.args
+    for entry in moved:
+        entries[entry] += pos
+    parts.append(b"\0")
+    at = cells.heap(_ENTRIES[count].pack(*entries))
+    cells.slice(slots.EVT_PARAMS, at, start)
+    if generic:
+        cells.heap(b"\0")
+        cells.slice(slots.EVT_ARGS, at + start, 0)
+    else:
+        cells.slice(slots.EVT_ARGS, at + start, pos - start - 1)
+    cells.heap(b"".join(parts))
+    if extras:
+        cells.heap(b"".join(extras))
+    return first
+
+
+def _number(plan: ParamPlan, value: int, zone: ZoneState) -> tuple[bytes, bytes]:
+    """Raw and resolved text of a parameter of fixed width."""
+    kind = plan.kind
+    if kind == K_NUMBER:
+        if plan.size == 8 and value >= 1 << 63:
+            value -= 1 << 64  # decimal takes unsigned parameters for signed ones (PRId64)
+        elif plan.size == 4 and value >= 1 << 31:
+            value -= 1 << 32
+        return fmt.integer(value, plan.fmt, plan.bits), b""
+    if kind == K_ERRNO:
+        return fmt.decimal(value), fmt.errno(value) if value < 0 else b""
+    if kind == K_FD:
+        return fmt.decimal(value), _fd_name(value, zone)
+    if kind in (K_FLAGS, K_ENUM, K_MODE):
+        text = plan.names.get(value)
+        if text is None:
+            text = _names(plan, value)
+        if kind == K_MODE:
+            return fmt.integer(value, plan.fmt, 32), text
+        return fmt.decimal(value), text
+    if kind == K_PID:
+        named = zone.find_thread(value)
+        return fmt.decimal(value), safe(fmt.cstring(named.comm)) if named is not None else b""
+    if kind == K_ID:
+        if value == _ID_NONE:
+            return b"-1", b"<NONE>"
+        # Names come from a user list that a zone does not send; libsinsp's fallback knows root (docs/differences.md)
+        return fmt.decimal(value - (1 << 32) if value >= 1 << 31 else value), b"root" if value == 0 else fmt.NOT_AVAILABLE
+    if kind == K_SIGNAL:
+        return fmt.decimal(value), fmt.signal(value)
+    if kind == K_SYSCALL:
+        if value >= tables.PPM_SC_MAX:
+            return b"<unknown syscall>", b""
+        return fmt.decimal(value), fmt.syscall(value)
+    if kind == K_RELTIME:
+        if value == _RELTIME_NONE:
+            return b"none", b""
+        return fmt.decimal(value), fmt.reltime(value)
+    if kind == K_ABSTIME:
+        return fmt.abstime(value), b""
+    if kind == K_SIGSET:
+        return fmt.sigset(value), b""
+    return fmt.NO_FORM, b""
+
+
+def _names(plan: ParamPlan, value: int) -> bytes:
+    """Text of flags, an enum or a mode, by the table; kept in the plan's memo."""
+    table = plan.table
+    if table is None:
+        return b""
+    if plan.kind == K_ENUM:
+        text = fmt.enum(table, value)
+    elif plan.kind == K_MODE:
+        text = fmt.mode(table, value)
+    else:
+        text = fmt.flags(table, value)
+    if len(plan.names) >= fmt.MAX_MEMO:
+        plan.names.clear()
+    plan.names[value] = text
+    return text
+
+
+def _binary(plan: ParamPlan, data: bytes, zone: ZoneState) -> tuple[bytes, bytes]:
+    """Raw and resolved text of a buffer, an address, a tuple, a list of fds or a variant that is not empty."""
+    kind = plan.kind
+    if kind == K_BYTES:
+        return fmt.dotted(data), b""
+    if kind == K_TUPLE:
+        text = _tuple_memo.get(data)
+        if text is None:
+            text = fmt.socktuple(data)
+            if len(_tuple_memo) >= fmt.MAX_MEMO:
+                _tuple_memo.clear()
+            _tuple_memo[data] = text
+        return text, b""
+    if kind == K_SOCKADDR:
+        return fmt.sockaddr(data), b""
+    if kind == K_FDLIST:
+        return _fd_list(data, zone), b""
+    if kind == K_VARIANT:
+        return _variant(plan, data, zone)
+    return fmt.NO_FORM, b""
+
+
+def _variant(plan: ParamPlan, data: bytes, zone: ZoneState) -> tuple[bytes, bytes]:
+    """A PT_DYN: its first byte chooses the type of the rest."""
+    chosen = data[0]
+    if chosen >= len(plan.variants):
+        return b"INVALID DYNAMIC PARAMETER", b""
+    variant = plan.variants[chosen]
+    rest = data[1:]
+    if variant.size > 0:
+        if len(rest) != variant.size:
+            return fmt.NOT_AVAILABLE, b""
+        return _number(variant, int.from_bytes(rest, "little", signed=variant.signed), zone)
+    if variant.kind == K_STRING:
+        return safe(fmt.charbuf(rest)), b""
+    return fmt.dotted(rest), b""
+
+
+def fd_text(fd: Fd) -> bytes:
+    """``<f>/etc/passwd``, ``<4t>10.0.0.1:1024->10.0.0.2:80``: type character, transport's character, name. Cached on the fd."""
+    text = fd.arg_text
+    if text is None:
+        kind = fd.kind
+        protocol = b""
+        if tables.SCAP_FD_IPV4_SOCK <= kind <= tables.SCAP_FD_IPV6_SERVSOCK:
+            l4proto = shown_l4proto(fd)
+            if 0 <= l4proto < len(_L4_CHARS):
+                protocol = _L4_CHARS[l4proto]
+        text = b"<%s%s>%s" % (type_char(kind), protocol, safe(fd.name))
+        fd.arg_text = text
+    return text
+
+
+def type_char(kind: int) -> bytes:
+    """fd.typechar of a SCAP_FD_* type."""
+    if 0 <= kind < len(tables.FD_TYPE_CHARS):
+        return tables.FD_TYPE_CHARS[kind]
+    return b"?"
+
+
+def shown_l4proto(fd: Fd) -> int:
+    """The transport (SCAP_L4_*) as libsinsp shows it: a socket that is not listening and has no role yet shows none, unless it is
+    a raw one (fdinfo.cpp, get_l4proto)."""
+    kind = fd.kind
+    if kind in (tables.SCAP_FD_IPV4_SERVSOCK, tables.SCAP_FD_IPV6_SERVSOCK):
+        return fd.l4proto
+    if kind in (tables.SCAP_FD_IPV4_SOCK, tables.SCAP_FD_IPV6_SOCK):
+        if fd.l4proto != tables.SCAP_L4_RAW and fd.flags & (fdmod.ROLE_CLIENT | fdmod.ROLE_SERVER) == 0:
+            return tables.SCAP_L4_NA
+        return fd.l4proto
+    return tables.SCAP_L4_NA
+
+
+def _fd_name(number: int, zone: ZoneState) -> bytes:
+    """What a fd resolves to: the open file, AT_FDCWD, or the error that a negative one stands for."""
+    thread = zone.thread
+    if thread is None:
+        return b""
+    if number >= 0:
+        fd = zone.find_fd(thread, number)
+        if fd is None:
+            return b""
+        text = fd.arg_text
+        return text if text is not None else fd_text(fd)
+    if number == tables.PPM_AT_FDCWD:
+        return b"AT_FDCWD"
+    return fmt.errno(number)
+
+
+def _fd_list(data: bytes, zone: ZoneState) -> bytes:
+    thread = zone.thread
+    entries: list[bytes] = []
+    for number, bits in fmt.fdlist(data):
+        char = b"?"
+        if thread is not None and number >= 0:
+            fd = zone.find_fd(thread, number)
+            if fd is not None:
+                char = type_char(fd.kind)
+        entries.append(fmt.fdlist_entry(number, char, bits))
+    return b" ".join(entries)
+
+
+def _resolved_path(plan: ParamPlan, path: bytes, zone: ZoneState, params: list[bytes]) -> bytes:
+    """A relative path from its directory on; nothing for an absolute, an empty or an unknown one."""
+    thread = zone.thread
+    if thread is None or not path or path[0] == 0x2F or path == fmt.NOT_AVAILABLE:
+        return b""
+    if plan.dirfd < 0:
+        base = working_directory(zone, thread)
+    else:
+        raw = params[plan.dirfd] if plan.dirfd < len(params) else b""
+        if len(raw) != 8:
+            return b""
+        number = int.from_bytes(raw, "little", signed=True)
+        if number == tables.PPM_AT_FDCWD:
+            base = working_directory(zone, thread)
+        else:
+            base = directory_path(zone, thread, number)
+    return safe(paths.concatenate(base, path))
+
+
+def working_directory(zone: ZoneState, thread: Thread) -> bytes:
+    """The working directory of the thread's process, with a ``/`` at its end; ``./`` when its main thread is unknown."""
+    main = zone.main_thread(thread)
+    if main is None:
+        return b"./"
+    return main.cwd
+
+
+def directory_path(zone: ZoneState, thread: Thread, number: int) -> bytes:
+    """The path of a directory's fd with a ``/`` at its end, empty if the fd is unknown or has no name (libsinsp would then ask the
+    /proc of the machine that it runs on)."""
+    fd = zone.find_fd(thread, number) if number >= 0 else None
+    if fd is None or not fd.name:
+        return b""
+    name = safe(fd.name)
+    return name if name.endswith(b"/") else name + b"/"

@@ -26,6 +26,7 @@ _I64: Final = struct.Struct("<q")
 _BLOCK: Final = struct.Struct("<II")
 
 _GZIP_CHUNK: Final = 64 << 10
+_READ_CHUNK: Final = 1 << 20  # at a time, so that memory follows what is there and not what a length announces
 
 
 @final
@@ -51,7 +52,7 @@ class Source:
         """``size`` bytes of the stream itself, fewer only at its end."""
         parts: list[bytes] = []
         while size > 0:
-            part = self.stream.read(size)
+            part = self.stream.read(min(size, _READ_CHUNK))
             if not part:
                 break
             parts.append(part)
@@ -95,7 +96,7 @@ class Source:
                 parts = [self.ready]
                 have = len(self.ready)
                 while have < size:
-                    part = self._decompress(max(size - have, _GZIP_CHUNK))
+                    part = self._decompress(min(max(size - have, _GZIP_CHUNK), _READ_CHUNK))
                     if not part:
                         break
                     parts.append(part)

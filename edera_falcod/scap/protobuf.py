@@ -24,8 +24,14 @@ MASK64: Final = 0xFFFF_FFFF_FFFF_FFFF
 
 def varint(buf: bytes, i: int, end: int) -> tuple[int, int]:
     """An unsigned 64 bit number and where it ends."""
-    value = 0
-    shift = 0
+    if i >= end:
+        raise WireError(TRUNCATED)
+    value = buf[i]
+    i += 1
+    if value < 0x80:
+        return value, i
+    value &= 0x7F
+    shift = 7
     while i < end:
         byte = buf[i]
         i += 1

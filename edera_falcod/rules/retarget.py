@@ -313,9 +313,10 @@ class Retarget:
     def _splice(self, file: RulesFile, item: Item, entry: str, scalar: Scalar, edits: list[tuple[int, int, str]]) -> None:
         places = file.offsets(scalar)
         value = scalar.value
-        for start, end, after in reversed(edits):
+        for start, end, after in edits:
             line = item.line if places is None else file.text.count("\n", 0, places[start]) + 1
             self.report.changes.append(Change(file.path, line, entry, "means the same in plugin fields", value[start:end], after))
+        for start, end, after in reversed(edits):
             if places is not None:
                 if scalar.style == "'":
                     after = after.replace("'", "''")

@@ -6,7 +6,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edera_falcod.rules.condition import MAX_DEPTH, Check, ConditionError, FieldRef, Junction, Not, Text, Transformer, Values, parse, quote, unquote
+from edera_falcod.rules.condition import (
+    MAX_DEPTH,
+    Check,
+    ConditionError,
+    FieldRef,
+    Junction,
+    Not,
+    Text,
+    Transformer,
+    Values,
+    parse,
+    quote,
+    unquote,
+)
+    MAX_DEPTH,
+    Check,
+    ConditionError,
+    FieldRef,
+    Junction,
+    Not,
+    Text,
+    Transformer,
+    Values,
+    parse,
+    quote,
+    unquote,
+)
 
 FORMS = {
     "evt.type in (open,openat) and not proc.name = \"a b\" or spawned": '(evt.type in (open, openat) and not proc.name = "a b") or spawned',

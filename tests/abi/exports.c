@@ -18,6 +18,7 @@ const plugin_api edera_exports = {
 	.get_event_source = plugin_get_event_source,
 	.open = plugin_open,
 	.close = plugin_close,
+	.list_open_params = plugin_list_open_params,
 	.event_to_string = plugin_event_to_string,
 	.next_batch = plugin_next_batch,
 	.get_extract_event_types = plugin_get_extract_event_types,

@@ -17,7 +17,7 @@ HEADER = SHIM / "plugin_abi.h"
 # What a host never looks up, or may look up and need not find: left out on purpose (falco-plugin-abi.md, checklist).
 NOT_EXPORTED = frozenset(
     {
-        "list_open_params", "get_progress", "get_parse_event_types", "get_parse_event_sources", "parse_event", "get_async_event_sources",
+        "get_progress", "get_parse_event_types", "get_parse_event_sources", "parse_event", "get_async_event_sources",
         "get_async_events", "set_async_event_handler", "dump_state", "capture_open", "capture_close", "get_required_event_schema_version",
     }
 )  # fmt: skip

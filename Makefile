@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup shim sinsp demo test check bench generate clean
+.PHONY: help setup shim sinsp demo test check rules-check bench generate clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ check: $(STAMP) ## Linters, types, generated files
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python tools/generate.py --check
+
+rules-check: $(STAMP) shim ## Retarget the rules files of RULES_DIR and compile each rule in the real libsinsp
+	@$(BIN)/python tools/rules_check.py "$(RULES_DIR)"
 
 bench: $(STAMP) shim ## Measure (prints a table; BENCH_JSON=FILE writes the figures)
 	@$(BIN)/python -m bench $(if $(BENCH_JSON),--json $(BENCH_JSON))

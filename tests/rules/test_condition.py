@@ -20,19 +20,6 @@ from edera_falcod.rules.condition import (
     quote,
     unquote,
 )
-    MAX_DEPTH,
-    Check,
-    ConditionError,
-    FieldRef,
-    Junction,
-    Not,
-    Text,
-    Transformer,
-    Values,
-    parse,
-    quote,
-    unquote,
-)
 
 FORMS = {
     "evt.type in (open,openat) and not proc.name = \"a b\" or spawned": '(evt.type in (open, openat) and not proc.name = "a b") or spawned',

@@ -89,11 +89,11 @@ class Encoder:
         self._zone_id = zone_id.encode()
         self._head = blob(1, self._zone_id) + b"\x10"  # zone_id, then the tag of the timestamp
         self._names: list[bytes] = []  # by event code: event_name and event_category
-        self._params: list[list[bytes]] = []  # by event code: name, type and the tag of the data
+        self._params: list[list[bytes]] = []  # by event code: name and type
         self._tails: list[bytes] = []  # by event code: event_flags and event_type
         for info in EVENTS:
             self._names.append(blob(5, info.name) + blob(6, category_text(info.category)))
-            self._params.append([blob(1, param.name) + number(2, param.type) + b"\x1a" for param in info.params])
+            self._params.append([blob(1, param.name) + number(2, param.type) for param in info.params])
             self._tails.append(number(8, info.flags) + number(9, info.code))
 
     def replies(self, capture: Capture) -> Iterator[bytes]:
@@ -115,9 +115,12 @@ class Encoder:
                 parts.append(message(7, self._pretty_param(code, index, data)))
         else:
             for index, data in enumerate(params):
-                head = heads[index] if index < len(heads) else b"\x1a"
-                size = varint(len(data))
-                parts += (b"\x3a", varint(len(head) + len(size) + len(data)), head, size, data)
+                head = heads[index] if index < len(heads) else b""
+                if data:
+                    size = varint(len(data))
+                    parts += (b"\x3a", varint(len(head) + 1 + len(size) + len(data)), head, b"\x1a", size, data)
+                else:
+                    parts += (b"\x3a", varint(len(head)), head)
         parts.append(self._tails[code])
         if event.cpu:
             parts += (b"\x50", varint(event.cpu))

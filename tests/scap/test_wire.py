@@ -1,0 +1,551 @@
+"""Replies mean to the wire reader what they mean to Google's protobuf and to betterproto, however they are written."""
+
+from __future__ import annotations
+
+import io
+import ipaddress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.descriptor import FieldDescriptor as F
+from google.protobuf.message import DecodeError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edera_falcod.edera.proto import control as edera_proto
+from edera_falcod.scap import errors, threads, wire
+from edera_falcod.scap import tables as t
+from edera_falcod.scap.capture import read_capture
+from edera_falcod.scap.errors import WireError
+from edera_falcod.scap.event import Event
+from edera_falcod.scap.snapshot import SnapshotFd, SnapshotThread
+from edera_falcod.scap.wire import SnapshotReader, parse_reply
+from edera_falcod.sim.encode import Encoder
+
+from . import control
+
+NET1 = Path(__file__).resolve().parents[1] / "data" / "net1.scap"
+MALFORMED = {errors.TRUNCATED, errors.VARINT, errors.TAG, errors.WIRE_TYPE}
+
+
+def plain(item: Event | SnapshotThread | SnapshotFd) -> dict[str, Any]:
+    return {name: getattr(item, name) for name in item.__slots__}
+
+
+def full(thread: SnapshotThread) -> dict[str, Any]:
+    return plain(thread) | {"fds": [plain(fd) for fd in thread.fds]}
+
+
+def parse(data: bytes) -> Event | SnapshotReader:
+    """Embedded in other bytes, which must not matter."""
+    return parse_reply(b"\xff" * 3 + data + b"\x12\x03\x01", 3, 3 + len(data))
+
+
+def parse_all(data: bytes) -> Event | tuple[int, list[dict[str, Any]]]:
+    """An event, or a snapshot's boot epoch and threads."""
+    parsed = parse(data)
+    if isinstance(parsed, Event):
+        return parsed
+    found = []
+    while (thread := parsed.next_thread()) is not None:
+        found.append(full(thread))
+    assert parsed.total == len(found)
+    return parsed.boot_epoch, found
+
+
+# What Google's reading of a message means
+
+
+def signed(value: int) -> int:
+    return value - (1 << 64) if value >= 1 << 63 else value
+
+
+def expected_event(syscall: Any) -> dict[str, Any] | str:
+    """The event's attributes, or why it has to be refused."""
+    params = [param.param_data for param in syscall.event_params]
+    info = t.EVENTS[syscall.event_type] if syscall.event_type < t.PPM_EVENT_MAX else None
+    if len(params) > wire.MAX_PARAMS:
+        return errors.TOO_MANY_PARAMS
+    if info is None or info.unused:
+        return errors.UNKNOWN_EVENT
+    if info.old:
+        return errors.OLD_EVENT
+    if any(len(param) > wire.MAX_PARAM for param in params):
+        return errors.TOO_LONG
+    if syscall.timestamp >= 1 << 63:
+        return errors.TIMESTAMP
+    return {
+        "ts": syscall.timestamp,
+        "tid": signed(syscall.thread_id),
+        "cpu": syscall.cpuid,
+        "code": syscall.event_type,
+        "params": params[: info.nparams],
+    }
+
+
+def address(text: bytes, width: int) -> bytes:
+    try:
+        packed = ipaddress.ip_address(text.decode()).packed
+    except ValueError:
+        return bytes(width)
+    if len(packed) == width:
+        return packed
+    if width == 16:
+        return bytes(10) + b"\xff\xff" + packed
+    return packed[12:] if packed[:12] == bytes(10) + b"\xff\xff" else bytes(4)
+
+
+def expected_fd(key: int, value: Any) -> dict[str, Any]:
+    fd = SnapshotFd(signed(value.fd if value.HasField("fd") else key))
+    fd.kind, fd.ino, fd.state_flags = value.fd_type, value.inode, value.state_flags
+    fd.open_flags = value.open_flags
+    which = value.info.WhichOneof("info_type")
+    info: Any = getattr(value.info, which) if which else None
+    if which in ("ipv4_socket", "ipv6_socket"):
+        width = 4 if which == "ipv4_socket" else 16
+        fd.sip, fd.dip = address(info.source_ip, width), address(info.dest_ip, width)
+        fd.sport, fd.dport, fd.l4proto = info.source_port & 0xFFFF, info.dest_port & 0xFFFF, info.protocol
+    elif which in ("ipv4_server_socket", "ipv6_server_socket"):
+        fd.dip = address(info.local_ip, 4 if which == "ipv4_server_socket" else 16)
+        fd.dport, fd.l4proto = info.local_port & 0xFFFF, info.protocol
+    elif which == "unix_socket":
+        fd.source, fd.dest, fd.name = info.source, info.destination, info.name
+    elif which == "regular_file":
+        fd.open_flags = info.open_flags or fd.open_flags
+        fd.name, fd.mount_id, fd.dev = info.name, info.mount_id, info.device
+    elif which == "file_name":
+        fd.name = info
+    elif which == "pidfd":
+        fd.pid = signed(info.pid)
+    if not 0 <= fd.kind <= t.SCAP_FD_PIDFD:
+        fd.kind, fd.name = t.SCAP_FD_UNSUPPORTED, b"unknown-type:[%d]" % fd.kind
+    if not 0 <= fd.l4proto <= 5:
+        fd.l4proto = 0
+    source, dest = {3: (4, 4), 4: (16, 16), 5: (0, 4), 6: (0, 16)}.get(fd.kind, (0, 0))
+    fd.sip = fd.sip if len(fd.sip) == source else bytes(source)
+    fd.dip = fd.dip if len(fd.dip) == dest else bytes(dest)
+    return plain(fd)
+
+
+def expected_thread(key: int, value: Any) -> dict[str, Any]:
+    thread = SnapshotThread(signed(value.tid if value.HasField("tid") else key))
+    for name in ("pid", "ptid", "vtid", "vpid"):
+        setattr(thread, name, signed(getattr(value, name)) if value.HasField(name) else -1)
+    for name in ("sid", "vpgid", "pgid"):
+        setattr(thread, name, signed(getattr(value, name)))
+    done = {"tid", "pid", "ptid", "vtid", "vpid", "sid", "vpgid", "pgid", "fds"}
+    for name in set(SnapshotThread.__slots__) - done:
+        setattr(thread, name, getattr(value, name))
+    return full(thread) | {"fds": [expected_fd(entry.key, entry.value) for entry in value.fdlist]}
+
+
+def expected(data: bytes) -> dict[str, Any] | str | tuple[int, list[dict[str, Any]]]:
+    message = control.reply("entries").FromString(data)
+    which = message.WhichOneof("reply")
+    if which is None:
+        return errors.EMPTY
+    if which == "syscall":
+        return expected_event(message.syscall)
+    snapshot = message.threadsnap
+    return snapshot.zone_boot_epoch, [expected_thread(entry.key, entry.value) for entry in snapshot.thread_info]
+
+
+def check(data: bytes) -> None:
+    """What Google's reader takes, ours takes with the same meaning or refuses with the right reason."""
+    wanted = expected(data)
+    try:
+        parsed = parse_all(data)
+    except WireError as error:
+        assert error.cause == wanted
+        assert error.cause in errors.CAUSES
+        return
+    assert (plain(parsed) if isinstance(parsed, Event) else parsed) == wanted
+
+
+# Messages as a zone could write them: any order, repeated, in pieces, with unknown fields, with longer varints than needed
+
+NUMBERS = st.one_of(
+    st.integers(0, 200),
+    st.sampled_from([(1 << 16) - 1, 1 << 16, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, 1 << 32, (1 << 63) - 1, 1 << 63, (1 << 64) - 1]),
+    st.integers(0, (1 << 64) - 1),
+)
+CODES = st.one_of(
+    st.integers(0, t.PPM_EVENT_MAX + 2),
+    st.sampled_from([t.PPME_SYSCALL_OPENAT_2_X, t.PPME_SYSCALL_CLOSE_X, t.PPME_ASYNCEVENT_E, t.PPME_PROCEXIT_1_E]),
+    NUMBERS,
+)
+ADDRESSES = st.one_of(
+    st.ip_addresses().map(lambda a: str(a).encode()),
+    st.sampled_from([b"::ffff:1.2.3.4", b"fe80::1%eth0", b"1.2.3", b"1.2.3.4 ", b"::", b"\xff", b"0" * 65, b""]),
+)
+ENUMS = st.one_of(st.integers(0, 25), NUMBERS)
+
+
+def varint(value: int, size: int = 0) -> bytes:
+    """With ``size``: padded to that many bytes, as nobody writes but every reader takes."""
+    out = bytearray()
+    while value >= 0x80 or len(out) + 1 < size:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+@st.composite
+def numbers(draw: st.DrawFn, strategy: st.SearchStrategy[int] = NUMBERS) -> bytes:
+    size = draw(st.sampled_from([0, 0, 0, 0, 2, 10]))
+    return varint(draw(strategy), size)
+
+
+@st.composite
+def tags(draw: st.DrawFn, number: int, kind: int) -> bytes:
+    return varint(number << 3 | kind, draw(st.sampled_from([0, 0, 0, 0, 0, 2, 5])))
+
+
+@st.composite
+def blobs(draw: st.DrawFn, data: st.SearchStrategy[bytes]) -> bytes:
+    drawn = draw(data)
+    return varint(len(drawn), draw(st.sampled_from([0, 0, 0, 3]))) + drawn
+
+
+@st.composite
+def unknown(draw: st.DrawFn, numbers_left: st.SearchStrategy[int], depth: int = 2) -> bytes:
+    number = draw(numbers_left)
+    kind = draw(st.sampled_from([0, 1, 2, 5, 3] if depth else [0, 1, 2, 5]))
+    out = draw(tags(number, kind))
+    if kind == 0:
+        return out + draw(numbers())
+    if kind == 2:
+        return out + draw(blobs(st.binary(max_size=4)))
+    if kind == 3:
+        inner = [draw(unknown(numbers_left, depth - 1)) for _ in range(draw(st.integers(0, 2)))]
+        return out + b"".join(inner) + draw(tags(number, 4))
+    return out + bytes(8 if kind == 1 else 4)
+
+
+@st.composite
+def messages(draw: st.DrawFn, descriptor: Descriptor, most: int = 7) -> bytes:
+    fields = list(descriptor.fields)
+    parts = []
+    for _ in range(draw(st.integers(0, most))):
+        form = draw(st.integers(0, 14))
+        if form == 0:
+            parts.append(draw(unknown(st.integers(50, (1 << 29) - 1))))
+            continue
+        if form == 1:  # a known number, as likely as not with another wire type
+            field = draw(st.sampled_from(fields))
+            others = {0, 1, 2, 5} - {2 if field.type in (F.TYPE_MESSAGE, F.TYPE_BYTES) else 0}
+            kind = draw(st.sampled_from(sorted(others)))
+            value = {0: numbers(), 1: st.just(bytes(8)), 2: blobs(st.binary(max_size=4)), 5: st.just(bytes(4))}[kind]
+            parts.append(draw(tags(field.number, kind)) + draw(value))
+            continue
+        field = draw(st.sampled_from(fields))
+        if field.type == F.TYPE_MESSAGE:
+            parts.append(draw(tags(field.number, 2)) + draw(blobs(messages(field.message_type, most))))
+        elif field.type == F.TYPE_BYTES:
+            content = ADDRESSES if field.name.endswith("_ip") else st.binary(max_size=6)
+            parts.append(draw(tags(field.number, 2)) + draw(blobs(content)))
+        else:
+            strategy = CODES if field.name == "event_type" else ENUMS if field.type == F.TYPE_ENUM else NUMBERS
+            parts.append(draw(tags(field.number, 0)) + draw(numbers(strategy)))
+    return b"".join(parts)
+
+
+def of(name: str) -> Descriptor:
+    found: Descriptor = control.descriptor("entries").file.message_types_by_name[name]
+    return found
+
+
+def field(number: int, data: bytes) -> bytes:
+    return varint(number << 3 | 2) + varint(len(data)) + data
+
+
+REPLIES = st.one_of(
+    messages(control.descriptor("entries"), 3),
+    messages(of("ZoneKernelSyscallEvent"), 12).map(lambda data: field(2, data)),
+    messages(of("ZoneKernelThreadSnapshotEvent"), 4).map(lambda data: field(3, data)),
+    messages(of("ZoneKernelThreadInfo"), 20).map(lambda data: field(3, field(1, field(2, data)))),
+    messages(of("ZoneKernelFdInfo"), 8).map(lambda data: field(3, field(1, field(2, field(40, field(2, data)))))),
+    messages(of("ZoneKernelFdInfoData"), 8).map(lambda data: field(3, field(1, field(2, field(40, field(2, field(4, data))))))),
+)
+
+
+@given(REPLIES)
+def test_same_as_google(data: bytes) -> None:
+    check(data)
+
+
+@given(REPLIES, st.data())
+def test_same_as_google_when_damaged(data: bytes, more: st.DataObject) -> None:
+    """Ours refuses as malformed only what Google's refuses; what Google's refuses, ours refuses too, unless it never looks there
+    (a member of the oneof that a later one replaced)."""
+    damaged = bytearray(data)
+    for _ in range(more.draw(st.integers(1, 3))):
+        if damaged:
+            damaged[more.draw(st.integers(0, len(damaged) - 1))] = more.draw(st.integers(0, 255))
+    data = bytes(damaged[: more.draw(st.integers(0, len(damaged)))])
+    try:
+        control.reply("entries").FromString(data)
+    except DecodeError:
+        try:
+            parse_all(data)
+        except WireError as error:
+            assert error.cause in errors.CAUSES
+        else:
+            assert data.count(b"\x12") + data.count(b"\x1a") > 1
+    else:
+        check(data)
+
+
+@given(st.binary(max_size=64))
+def test_any_bytes(data: bytes) -> None:
+    try:
+        parse_all(data)
+    except WireError as error:
+        assert error.cause in errors.CAUSES
+
+
+# Messages that Google's library and betterproto write
+
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=8)
+
+
+@st.composite
+def filled(draw: st.DrawFn, message: Any, skip: frozenset[str] = frozenset()) -> Any:
+    """A message object with random values in some of its fields."""
+    for field_ in message.DESCRIPTOR.fields:
+        if field_.name in skip or not draw(st.booleans()):
+            continue
+        if field_.message_type is not None and field_.message_type.GetOptions().map_entry:
+            for key in draw(st.lists(st.integers(0, 1 << 22), max_size=2, unique=True)):
+                draw(filled(getattr(message, field_.name)[key]))
+        elif field_.name == "event_params":
+            for _ in range(draw(st.integers(0, 6))):
+                draw(filled(message.event_params.add()))
+        elif field_.type == F.TYPE_MESSAGE:
+            getattr(message, field_.name).SetInParent()
+            draw(filled(getattr(message, field_.name)))
+        elif field_.type == F.TYPE_STRING:
+            text = draw(ADDRESSES.filter(bytes.isascii)).decode() if field_.name.endswith("_ip") else draw(TEXTS)
+            setattr(message, field_.name, text)
+        elif field_.type == F.TYPE_BYTES:
+            setattr(message, field_.name, draw(st.binary(max_size=12)))
+        elif field_.type == F.TYPE_BOOL:
+            setattr(message, field_.name, True)
+        elif field_.type == F.TYPE_ENUM:
+            setattr(message, field_.name, draw(st.sampled_from([value.number for value in field_.enum_type.values])))
+        elif field_.name == "event_type":
+            setattr(message, field_.name, draw(st.integers(0, t.PPM_EVENT_MAX + 1)))
+        else:
+            bits = 64 if field_.type == F.TYPE_UINT64 else 32 if field_.type == F.TYPE_UINT32 else 63
+            setattr(message, field_.name, draw(st.integers(0, (1 << bits) - 1)))
+    return message
+
+
+@st.composite
+def written(draw: st.DrawFn) -> bytes:
+    message = control.reply("plain")()
+    draw(filled(getattr(message, draw(st.sampled_from(["syscall", "threadsnap"])))))
+    data: bytes = message.SerializeToString()
+    return data
+
+
+@given(written())
+def test_written_by_google(data: bytes) -> None:
+    check(data)
+
+
+BETTER_FD = {"ipv4_socket": 4, "ipv6_socket": 16, "ipv4_server_socket": 4, "ipv6_server_socket": 16}
+
+
+@given(written())
+def test_same_as_betterproto(data: bytes) -> None:
+    better = edera_proto.MonitorZoneKernelEventReply().parse(data)
+    try:
+        parsed = parse_all(bytes(better))  # as betterproto writes it
+    except WireError as error:
+        assert error.cause not in MALFORMED
+        return
+    if isinstance(parsed, Event):
+        event = better.syscall
+        assert (parsed.ts, parsed.tid, parsed.cpu, parsed.code) == (event.timestamp, signed(event.thread_id), event.cpuid, event.event_type)
+        assert parsed.params == [param.param_data for param in event.event_params][: t.EVENTS[parsed.code].nparams]
+        return
+    epoch, found = parsed
+    snapshot = better.threadsnap
+    assert epoch == snapshot.zone_boot_epoch
+    wanted = {signed(key if value.tid is None else value.tid): value for key, value in snapshot.thread_info.items()}
+    assert {thread["tid"] for thread in found} == set(wanted)
+    for thread in found:
+        value = wanted[thread["tid"]]
+        if len(wanted) == len(snapshot.thread_info):
+            for name in ("comm", "exe", "exepath", "cwd", "root", "args", "env", "cgroups"):
+                assert thread[name] == getattr(value, name).encode()
+            for name in ("uid", "gid", "flags", "loginuid", "tty", "clone_ts", "cap_effective", "fdlimit", "reaper", "exe_from_memfd"):
+                assert thread[name] == getattr(value, name)
+            assert len(thread["fds"]) == len(value.fdlist)
+
+
+# Single cases
+
+
+def event_bytes(code: int = t.PPME_SYSCALL_CLOSE_X, params: tuple[bytes, ...] = (), extra: bytes = b"") -> bytes:
+    body = b"".join(field(7, field(1, b"name") + b"\x10\x09" + field(3, param)) for param in params)
+    return field(2, b"\x10\x05\x18\x07" + body + b"\x48" + varint(code) + b"\x50\x01" + extra)
+
+
+def refused(data: bytes) -> str:
+    with pytest.raises(WireError) as caught:
+        parse_all(data)
+    return caught.value.cause
+
+
+def test_an_event() -> None:
+    event = parse(event_bytes(params=(b"\0" * 8, b"")))
+    assert isinstance(event, Event)
+    assert (event.ts, event.tid, event.cpu, event.code, event.params) == (5, 7, 1, t.PPME_SYSCALL_CLOSE_X, [bytes(8), b""])
+
+
+@pytest.mark.parametrize(
+    ("data", "cause"),
+    [
+        (b"", errors.EMPTY),
+        (b"\x08\x01", errors.EMPTY),
+        (field(2, b""), errors.OLD_EVENT),  # event_type 0 is PPME_GENERIC_E
+        (event_bytes(t.PPME_GENERIC_E), errors.OLD_EVENT),
+        (event_bytes(t.PPME_SYSCALL_OPENAT_X), errors.OLD_EVENT),
+        (event_bytes(t.PPM_EVENT_MAX), errors.UNKNOWN_EVENT),
+        (event_bytes((1 << 32) - 1), errors.UNKNOWN_EVENT),
+        (event_bytes(t.PPME_PROCEXIT_1_X), errors.UNKNOWN_EVENT),  # EF_UNUSED
+        (event_bytes(params=(b"",) * 33), errors.TOO_MANY_PARAMS),
+        (event_bytes(params=(b"x" * 65_536,)), errors.TOO_LONG),
+        (event_bytes(t.PPME_PLUGINEVENT_E, params=(b"", b"x" * ((1 << 20) + 1))), errors.TOO_LONG),
+        (event_bytes(extra=b"\x10" + varint(1 << 63)), errors.TIMESTAMP),
+        (b"\x12", errors.TRUNCATED),
+        (b"\x12\x01", errors.TRUNCATED),
+        (b"\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", errors.TRUNCATED),  # a length of 2^64 - 1
+        (b"\x12\x80\x80\x80\x80\x80\x80\x80\x80\x80\x00", errors.OLD_EVENT),  # 0 in ten bytes: an empty event
+        (b"\x12" + b"\x80" * 10 + b"\x00", errors.VARINT),
+        (b"\x12\x80", errors.TRUNCATED),
+        (b"\x92\x80\x80\x80\x80\x80\x00\x00", errors.TAG),
+        (b"\x02\x00", errors.TAG),
+        (b"\x00\x00", errors.TAG),
+        (b"\x0e\x00", errors.WIRE_TYPE),
+        (b"\x0c", errors.WIRE_TYPE),  # the end of a group that never began
+        (b"\x0b\x14", errors.WIRE_TYPE),
+        (b"\x0b" * 200, errors.WIRE_TYPE),
+        (b"\x0b\x10\x01", errors.TRUNCATED),
+        (b"\x09\x00", errors.TRUNCATED),
+        (field(2, b"\x10"), errors.TRUNCATED),
+        (field(2, b"\x3a\x02\x1a\x05"), errors.TRUNCATED),
+        (field(2, b"\x3a"), errors.TRUNCATED),
+        (field(2, b"\x3a\x01\x1a"), errors.TRUNCATED),
+        (field(2, b"\x00\x00"), errors.TAG),
+        (field(3, b"\x0a\x05"), errors.TRUNCATED),
+        (field(3, field(1, b"\x12\x05")), errors.TRUNCATED),
+        (field(3, field(1, field(2, b"\x3a\x05"))), errors.TRUNCATED),
+    ],
+)
+def test_refused(data: bytes, cause: str) -> None:
+    assert refused(data) == cause
+
+
+def test_bounds_of_the_buffer() -> None:
+    data = event_bytes()
+    for start, end in ((-1, len(data)), (5, 4), (0, len(data) + 1)):
+        with pytest.raises(WireError):
+            parse_reply(data, start, end)
+        with pytest.raises(WireError):
+            SnapshotReader(data, start, end)
+    for end in range(len(data)):
+        with pytest.raises(WireError):
+            parse_reply(data, 0, end)
+
+
+def test_longest_parameters() -> None:
+    event = parse(event_bytes(params=(b"x" * 65_535,)))
+    assert isinstance(event, Event) and len(event.params[0]) == 65_535
+    event = parse(event_bytes(t.PPME_PLUGINEVENT_E, params=(b"", b"x" * (1 << 20))))
+    assert isinstance(event, Event) and len(event.params[1]) == 1 << 20
+
+
+def test_parameters_of_newer_zones_are_cut_off() -> None:
+    event = parse(event_bytes(params=(b"a", b"b", b"c")))
+    assert isinstance(event, Event) and event.params == [b"a", b"b"]
+
+
+def test_snapshot_is_read_in_steps_and_its_epoch_may_come_last() -> None:
+    entries = [field(1, b"\x08" + varint(tid) + field(2, b"\x08" + varint(tid))) for tid in (5, 6, 7)]
+    reader = parse(field(3, b"".join(entries) + b"\x18\x2a"))
+    assert isinstance(reader, SnapshotReader)
+    assert (reader.boot_epoch, reader.total) == (42, 3)
+    found = [reader.next_thread() for _ in range(5)]
+    assert [thread and thread.tid for thread in found] == [5, 6, 7, None, None]
+
+
+def test_snapshot_ids() -> None:
+    reader = parse(field(3, field(1, b"\x08\x09" + field(2, b"\x20" + varint((1 << 64) - 1)))))
+    assert isinstance(reader, SnapshotReader)
+    thread = reader.next_thread()
+    assert thread is not None
+    assert (thread.tid, thread.pid, thread.ptid, thread.vtid, thread.vpid) == (9, -1, -1, -1, -1)  # optional: unknown
+    assert (thread.sid, thread.vpgid, thread.pgid) == (-1, 0, 0)
+
+
+def test_snapshot_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    fds = b"".join(field(40, b"\x08" + varint(number)) for number in range(6))
+    texts = field(7, b"x" * (threads.MAX_COMM + 1)) + field(14, b"y" * (threads.MAX_STRINGS + 1))
+    data = field(3, field(1, b"\x08\x01" + field(2, texts + fds)) * 3)
+    monkeypatch.setattr(threads, "MAX_FDS", 4)
+    monkeypatch.setattr(threads, "MAX_THREADS", 2)
+    if threads.__file__.endswith(".py"):
+        reader = parse(data)
+        assert isinstance(reader, SnapshotReader)
+        found = []
+        while (thread := reader.next_thread()) is not None:
+            found.append(thread)
+        assert len(found) == 2 and all(len(thread.fds) == 4 for thread in found)
+        assert (reader.total, reader.dropped_threads, reader.dropped_fds, reader.cut_texts) == (3, 1, 4, 4)
+        assert len(found[0].comm) == threads.MAX_COMM and len(found[0].args) == threads.MAX_STRINGS
+
+
+def test_fd_limit() -> None:
+    fds = field(40, b"\x08\x01") * (threads.MAX_FDS + 3)
+    reader = parse(field(3, field(1, field(2, fds))))
+    assert isinstance(reader, SnapshotReader)
+    thread = reader.next_thread()
+    assert thread is not None and len(thread.fds) == threads.MAX_FDS and reader.dropped_fds == 3
+
+
+def test_bad_addresses_are_counted_and_read_as_zero() -> None:
+    info = field(1, field(1, b"not an address") + field(2, b"1.2.3.4"))
+    reader = parse(field(3, field(1, field(2, field(40, field(2, b"\x18\x03" + field(4, info)))))))
+    assert isinstance(reader, SnapshotReader)
+    thread = reader.next_thread()
+    assert thread is not None
+    assert (thread.fds[0].sip, thread.fds[0].dip, reader.bad_addresses) == (bytes(4), b"\1\2\3\4", 1)
+
+
+# A recorded capture, as the simulated zone sends it
+
+
+@pytest.mark.parametrize("pretty", [False, True])
+def test_every_message_of_a_capture(pretty: bool) -> None:
+    encoder = Encoder("8c4a9a3e-0000-4000-8000-0123456789ab", pretty=pretty)
+    capture = read_capture(io.BytesIO(NET1.read_bytes()))
+    snapshot = encoder.snapshot(capture.threads, capture.machine.boot_epoch)
+    assert parse_all(snapshot) == (capture.machine.boot_epoch, [full(thread) for thread in capture.threads])
+    check(snapshot)
+    google = control.reply("bytes")
+    assert len(google.FromString(snapshot).threadsnap.thread_info) == len(capture.threads)
+    for number, event in enumerate(capture.events()):
+        data = encoder.event(event)
+        parsed = parse(data)
+        assert isinstance(parsed, Event)
+        assert (parsed.ts, parsed.tid, parsed.cpu, parsed.code) == (event.ts, event.tid, event.cpu, event.code)
+        assert parsed.params == event.params
+        if number % 10 == 0:
+            check(data)
+            assert google.FromString(data).SerializeToString() == data

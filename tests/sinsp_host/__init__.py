@@ -19,7 +19,7 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parents[2]
 BINARY = REPOSITORY / "build" / "sinsp_host"
 SOURCE = Path(__file__).with_name("main.cc")
-PLUGIN = REPOSITORY / "shim" / "libedera_shim.so"
+PLUGIN = Path(os.environ.get("EDERA_FALCOD_PLUGIN", REPOSITORY / "shim" / "libedera_shim.so"))  # another build of it, by hand
 
 REQUIRED = os.environ.get("EDERA_FALCOD_REQUIRE_SINSP") == "1"  # CI: tests that need it fail where they would be skipped
 

@@ -146,7 +146,7 @@ fetch_and_unpack() {
 # through -wrapper; only the linker is started by one of those parts (collect2) and therefore needs a script of its own.
 make_compiler() {
     local loader libraries gxx triplet tool
-    loader=$(echo "$root"/usr/lib*/ld-linux-*.so.*)
+    loader=$(find "$root"/usr/lib* -maxdepth 1 -name "ld-linux-*.so.*" | sort | head -n 1)
     gxx=$(find "$root/usr/bin" -name '*-linux-gnu-g++-[0-9]*' | sort | tail -n 1)
     { [ -x "$loader" ] && [ -n "$gxx" ]; } || fail "the packages of $suite are not laid out as expected: no loader or no compiler in $root"
     triplet=$(basename "$gxx" | sed 's/-g++-.*//')

@@ -18,7 +18,7 @@ ROOMS = {
     "edera": {"scap"},
     "rules": {"scap", "fields"},
     "sim": {"scap", "edera"},
-    "ops": {"scap", "state", "fields", "falco", "edera"},
+    "ops": {"scap", "state", "fields", "falco", "edera", "config", "_pure"},
 }
 # What sim may use of edera: the messages, not the client.
 SIM_OF_EDERA = {"edera_falcod.edera.proto", "edera_falcod.edera.control", "edera_falcod.edera.frames"}
@@ -26,9 +26,9 @@ SIM_OF_EDERA = {"edera_falcod.edera.proto", "edera_falcod.edera.control", "edera
 CORE = ("scap", "state", "fields")
 SYNCHRONOUS = ("falco/frames.py", "falco/ring.py", "falco/accounting.py", "falco/batch.py", "falco/notices.py")
 WORLD = {
-    "asyncio", "betterproto", "concurrent", "ctypes", "grpclib", "h2", "http", "importlib", "logging", "multiprocessing", "os", "pathlib", "random",
-    "select", "selectors", "shutil", "signal", "socket", "socketserver", "ssl", "structlog", "subprocess", "sys", "tempfile", "threading", "time",
-    "urllib", "uvloop",
+    "asyncio", "betterproto", "concurrent", "ctypes", "grpclib", "h2", "http", "importlib", "logging", "multiprocessing", "os", "pathlib",
+    "random", "select", "selectors", "shutil", "signal", "socket", "socketserver", "ssl", "structlog", "subprocess", "sys", "tempfile",
+    "threading", "time", "urllib", "uvloop",
 }  # fmt: skip
 # Tools that write what the registry holds into files or on paper; they are not on an event's way.
 NOT_ON_THE_WAY = {"fields/markdown.py"}
@@ -102,7 +102,8 @@ def test_sim_knows_only_the_messages_of_edera() -> None:
 def test_the_check_sees_what_it_is_meant_to_see(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "state").mkdir()
     sample = tmp_path / "state" / "sample.py"
-    sample.write_text("def f():\n    import socket\n    from ..fields import record\n    from time import monotonic\n    from .. import falco\n")
+    inside = ["import socket", "from ..fields import record", "from time import monotonic", "from .. import falco"]
+    sample.write_text("def f():\n" + "".join([f"    {line}\n" for line in inside]))
     monkeypatch.setattr("tests.test_imports.PACKAGE", tmp_path)
     assert imported(sample) == {"socket", "edera_falcod.fields.record", "time.monotonic", "edera_falcod.falco"}
     assert room_of("edera_falcod.fields.record") == "fields"

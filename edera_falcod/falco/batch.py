@@ -33,8 +33,8 @@ class Batcher:
     """Makes the frames of one connection. ``frames``, ``events``, ``bytes``, ``defined`` and ``released`` count what was made."""
 
     __slots__ = (
-        "_budget", "_consumer", "_head", "_old", "_parts", "_ring", "_size", "_total", "_young", "_young_bytes", "bytes", "defined", "events",
-        "frames", "released",
+        "_budget", "_consumer", "_head", "_old", "_parts", "_ring", "_size", "_total", "_young", "_young_bytes", "bytes", "defined",
+        "events", "frames", "released",
     )
 
     def __init__(self, ring: Ring, consumer: Consumer, budget: int = BLOCK_BUDGET) -> None:

@@ -89,7 +89,7 @@ class Link(asyncio.Protocol):
                     self._shake(frames.decode_hello(frame))
                 else:
                     self._heed(frame)
-                if self._closing:
+                if self._stopped():
                     return
         except FrameError as error:
             self._server.broken += 1
@@ -258,6 +258,9 @@ class Link(asyncio.Protocol):
         if self._flusher is not None:
             self._flusher.cancel()
             self._flusher = None
+
+    def _stopped(self) -> bool:
+        return self._closing
 
     def _name(self) -> str:
         return self.consumer.name if self.consumer is not None else ""

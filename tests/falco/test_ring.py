@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -7,8 +8,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from edera_falcod.falco import accounting
 from edera_falcod.falco.ring import DAEMON, GONE, HIGH, LOW, MAX_CONSUMERS, MAX_GONE, MAX_RECORD, NORMAL, NOTICE, Consumer, Refused, Ring
 from edera_falcod.state.block import Block
-
-import pytest
 
 from .records import block, record
 

@@ -1,0 +1,190 @@
+"""The daemon at one glance: what `ctl status` shows, and whether all is well. Reads the counters that everything else reads."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from typing import Final
+
+from .. import __version__
+from .._pure import compiled
+from ..edera.lifecycle import State
+from ..edera.zones import LinkState, Zones
+from ..falco import frames
+from ..falco.accounting import Share, ZoneAccount
+from ..falco.ring import DAEMON, GONE, Consumer, Ring
+from ..falco.server import Server
+from .proto.ctl import ConsumerStatus, Counter, DaemonStatus, EderaLink, EderaStatus, GetStatusReply, RegistryStatus, ZoneStatus
+
+GRACE: Final = 10.0  # seconds that a link, a zone or a consumer may be away before that is unwell: restarts take no longer
+RECENT: Final = 60.0  # seconds that a loss is news
+
+_LINKS: Final[dict[LinkState, EderaLink]] = {
+    LinkState.CONNECTING: EderaLink(EderaLink.CONNECTING),
+    LinkState.UP: EderaLink(EderaLink.UP),
+    LinkState.WAITING: EderaLink(EderaLink.WAITING),
+}
+_SETTLING: Final = (State.DISCOVERED, State.OPENING, State.SEEDING, State.RESEEDING)
+
+
+@dataclass
+class ZoneFacts:
+    """What the pipeline knows of a zone. ``rate``: events a second, of late."""
+
+    account: ZoneAccount
+    threads: int = 0
+    fds: int = 0
+    tainted: bool = False
+    rate: float = 0.0
+    refused: dict[str, int] = field(default_factory=dict)  # what state has refused or evicted, by name
+
+
+@dataclass
+class View:
+    """Everything that status reads. ``lost_at``: monotonic seconds of the last drop, by consumer."""
+
+    zones: Zones
+    ring: Ring
+    server: Server
+    facts: dict[str, ZoneFacts]
+    lost_at: dict[str, float]
+    started_at: float
+    host_uuid: str = ""
+    protect_version: str = ""
+
+
+def _ns(seconds: float) -> int:
+    return int(seconds * 1e9)
+
+
+def _words(seconds: float) -> str:
+    return f"{int(seconds)} s" if seconds < 120 else f"{int(seconds / 60)} min"
+
+
+def unwell(view: View) -> list[str]:
+    """One short sentence for each thing that an operator should look at; empty when all is well."""
+    now = time.time()
+    found: list[str] = []
+    zones = view.zones
+    if zones.link is not LinkState.UP and now - max(zones.link_since, view.started_at) > GRACE:
+        found.append(f"no link to the Edera daemon for {_words(now - zones.link_since)}: {zones.link_reason or 'connecting'}")
+    for zone_id, stream in zones.streams.items():
+        name = stream.zone.name or zone_id
+        if stream.state is State.QUARANTINED:
+            found.append(f"zone {name} is in quarantine: {stream.reason}")
+        elif stream.state is State.BACKOFF and now - stream.since > GRACE:
+            found.append(f"zone {name} is backing off: {stream.reason}")
+        elif stream.state in _SETTLING and now - stream.since > 3 * GRACE:
+            found.append(f"zone {name} has been {stream.state.value} for {_words(now - stream.since)}")
+    monotonic = time.monotonic()
+    for consumer in view.ring.consumers.values():
+        if not consumer.attached and consumer.declared and now - view.started_at > GRACE and monotonic - consumer.detached_at > GRACE:
+            found.append(f"consumer {consumer.name} is not connected")
+        if not consumer.ephemeral and monotonic - view.lost_at.get(consumer.name, -RECENT) < RECENT:
+            found.append(f"events for consumer {consumer.name} were dropped in the last minute")
+    return found
+
+
+def _counters(account: ZoneAccount, facts: ZoneFacts | None) -> list[Counter]:
+    counters = [
+        Counter(name="received", value=account.received),
+        Counter(name="entered", value=account.entered),
+        Counter(name="notices", value=account.notices),
+        Counter(name="bytes", value=account.bytes),
+        Counter(name="gaps", value=account.gaps),
+    ]
+    counters += [Counter(name="undecodable", cause=cause, value=count) for cause, count in sorted(account.undecodable.items())]
+    if facts is not None:
+        counters.append(Counter(name="rate", value=round(facts.rate)))
+        counters += [Counter(name="refused", cause=cause, value=count) for cause, count in sorted(facts.refused.items()) if count]
+    return counters
+
+
+def _zones(view: View) -> list[ZoneStatus]:
+    found: list[ZoneStatus] = []
+    for zone_id, stream in view.zones.streams.items():
+        facts = view.facts.get(zone_id)
+        status = ZoneStatus(
+            id=zone_id,
+            name=stream.zone.name,
+            state=stream.state.value,
+            reason=stream.reason,
+            since=_ns(stream.since),
+            domid=stream.zone.domid,
+        )
+        if facts is not None:
+            status.threads = facts.threads
+            status.fds = facts.fds
+            status.tainted = facts.tainted
+            status.last_event_ts = facts.account.last_ts
+            status.counters = _counters(facts.account, facts)
+        status.counters += [
+            Counter(name="stream", cause=name, value=count) for name, count in sorted(stream.counters.items()) if name.startswith("fault.")
+        ]
+        found.append(status)
+    return found
+
+
+def _consumer(view: View, consumer: Consumer) -> ConsumerStatus:
+    total = Share(0)
+    for share in consumer.shares.values():
+        total.fold(share)
+    link = view.server.link(consumer)
+    counters = [
+        Counter(name="before", value=total.before),
+        Counter(name="unacknowledged", value=total.unacknowledged),
+        Counter(name="redelivered", value=total.redelivered),
+        Counter(name="bytes", value=consumer.bytes),
+        Counter(name="budget", value=consumer.budget),
+        Counter(name="connections", value=consumer.connections),
+    ]
+    counters += [Counter(name="dropped", cause=cause, value=count) for cause, count in sorted(total.dropped.items())]
+    return ConsumerStatus(
+        name=consumer.name,
+        version=link.hello.software if link is not None and link.hello is not None else "",
+        connected=consumer.attached,
+        since=_ns(link.since) if link is not None else 0,
+        sent=total.acknowledged + total.unacknowledged,
+        acknowledged=total.acknowledged,
+        waiting=total.waiting,
+        counters=counters,
+    )
+
+
+def status(view: View) -> GetStatusReply:
+    """All of it."""
+    ring, zones = view.ring, view.zones
+    registry = view.server.registry
+    gone = ZoneAccount(GONE, "", "")
+    for index, account in ring.zones.items():
+        if account.gone and index != DAEMON:
+            gone.received += account.received
+            gone.entered += account.entered
+            gone.notices += account.notices
+            gone.bytes += account.bytes
+            gone.gaps += account.gaps
+            for cause, count in account.undecodable.items():
+                gone.refuse(cause, count)
+    return GetStatusReply(
+        daemon=DaemonStatus(
+            version=__version__,
+            pid=os.getpid(),
+            started_at=_ns(view.started_at),
+            core="compiled" if compiled() else "interpreted",
+            unwell=unwell(view),
+        ),
+        edera=EderaStatus(
+            socket=zones.path,
+            link=_LINKS[zones.link],
+            reason=zones.link_reason if zones.link is not LinkState.UP else "",
+            since=_ns(zones.link_since),
+            tries=zones.link_tries,
+            host_uuid=view.host_uuid,
+            protect_version=view.protect_version,
+        ),
+        registry=RegistryStatus(major=frames.MAJOR, minor=frames.MINOR, fields=registry.fields, hash=registry.prefix_hash(registry.fields)),
+        zones=_zones(view),
+        consumers=[_consumer(view, consumer) for consumer in ring.consumers.values()],
+        gone=_counters(gone, None),
+    )

@@ -452,6 +452,46 @@ def test_refused(data: bytes, cause: str) -> None:
     assert refused(data) == cause
 
 
+def one_fd(info: bytes) -> bytes:
+    return field(3, field(1, field(2, field(40, field(2, info)))))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        event_bytes(extra=b"\x50" + varint((1 << 40) + 3)),  # 32 bit fields drop what is above
+        event_bytes(extra=b"\x48" + varint((1 << 40) + t.PPME_SYSCALL_CLOSE_X)),
+        event_bytes(extra=b"\x18" + b"\xff" * 9 + b"\x7f"),  # a tenth byte holds one bit, the rest is dropped
+        event_bytes(extra=b"\x18" + varint((1 << 64) - 1)),
+        event_bytes(extra=varint(0x18, 5) + b"\x09"),
+        event_bytes(extra=b"\x33\x10\x01\x34"),  # a group
+        event_bytes() + event_bytes(params=(b"x",), code=t.PPME_SYSCALL_READ_X),  # merged
+        event_bytes() + field(3, b"\x18\x05") + event_bytes(params=(b"x",)),  # replaced
+        field(3, b"\x18\x05") + field(3, field(1, b"\x08\x01")),
+        field(3, field(1, field(2, b"\x20\x05") + field(2, b"\x28\x06"))),  # a value of a map in two pieces
+        one_fd(b"\x18" + varint((1 << 64) - 1)),  # an enum of -1
+        one_fd(b"\x18" + varint((1 << 32) + 1) + field(4, field(7, b"name"))),
+        one_fd(b"\x18\x10\x28\x07" + field(4, field(6, b"\x12\x01x"))),  # open_flags outside of info
+        one_fd(b"\x18\x10\x28\x07" + field(4, field(6, b"\x08\x03")) + field(4, field(6, b"\x12\x01x"))),
+        one_fd(b"\x18\x03" + field(4, field(1, field(1, b"1.2.3.4"))) + field(4, field(7, b"x")) + field(4, field(1, b"\x18\x05"))),
+        one_fd(b"\x18\x15" + field(4, field(8, b""))),
+        one_fd(b"\x18\x04" + field(4, field(1, field(1, b"1.2.3.4")))),  # info of another kind of file
+    ],
+)
+def test_awkward_but_right(data: bytes) -> None:
+    check(data)
+
+
+WRONG = [varint(0x18, 6) + b"\x09", b"\x33\x10\x01\x3c", b"\x34"]
+
+
+@pytest.mark.parametrize("data", [event_bytes(extra=extra) for extra in WRONG])
+def test_wrong_for_google_too(data: bytes) -> None:
+    with pytest.raises(DecodeError):
+        control.reply("entries").FromString(data)
+    assert refused(data) in MALFORMED
+
+
 def test_bounds_of_the_buffer() -> None:
     data = event_bytes()
     for start, end in ((-1, len(data)), (5, 4), (0, len(data) + 1)):

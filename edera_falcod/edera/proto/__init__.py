@@ -1,0 +1,1 @@
+"""Generated message classes of Edera's control interface; use them through ``edera/control.py`` only."""

@@ -151,7 +151,7 @@ def parse(kind: type[_M], data: bytes) -> _M:
         raise Unreadable(f"{kind.__name__}: {error}") from error
 
 
-def _nanoseconds(time: datetime) -> int:
+def nanoseconds(time: datetime) -> int:
     if time.tzinfo is None:
         time = time.replace(tzinfo=UTC)
     return max(0, (time - _EPOCH) // _MICROSECOND * 1000)
@@ -174,8 +174,8 @@ def zone_info(zone: Zone) -> ZoneInfo:
         kernel=spec.kernel.digest,
         initrd=spec.initrd.digest,
         addons=tuple(addon.digest for addon in spec.addons),
-        created_at=_nanoseconds(status.created_at),
-        ready_at=_nanoseconds(status.ready_at),
+        created_at=nanoseconds(status.created_at),
+        ready_at=nanoseconds(status.ready_at),
     )
 
 

@@ -36,7 +36,9 @@ _CATEGORIES: Final = {
     9: "EC_SIGNAL", 10: "EC_USER", 11: "EC_TIME", 12: "EC_PROCESSING", 32: "EC_IO_READ", 33: "EC_IO_WRITE", 34: "EC_IO_OTHER",
     64: "EC_WAIT", 128: "EC_SCHEDULER",
 }  # fmt: skip
-_CATEGORY_BITS: Final = ((256, "EC_INTERNAL"), (512, "EC_SYSCALL"), (1024, "EC_TRACEPOINT"), (2048, "EC_PLUGIN"), (4096, "EC_METAEVENT"))
+_CATEGORY_BITS: Final = (
+    (256, "EC_INTERNAL"), (512, "EC_SYSCALL"), (1024, "EC_TRACEPOINT"), (2048, "EC_PLUGIN"), (4096, "EC_METAEVENT"), (8192, "EC_ITER"),
+)  # fmt: skip
 
 
 def _long_varint(value: int) -> bytes:

@@ -19,9 +19,10 @@ from edera_falcod.scap import capture as capture_module
 from edera_falcod.scap import tables as t
 from edera_falcod.scap.capture import Capture, CaptureEvent, read_capture
 from edera_falcod.scap.errors import CaptureError
-from edera_falcod.scap.snapshot import SnapshotFd, SnapshotThread
+from edera_falcod.scap.snapshot import SnapshotThread
 
 from . import blocks as b
+from .plain import plain
 
 ROOT = Path(__file__).resolve().parents[2]
 NET1 = ROOT / "tests" / "data" / "net1.scap"
@@ -42,10 +43,6 @@ def refused(data: bytes, reason: str) -> CaptureError:
     assert re.search(reason, caught.value.reason), caught.value.reason
     assert 0 <= caught.value.offset <= len(data)
     return caught.value
-
-
-def plain(item: SnapshotThread | SnapshotFd) -> dict[str, object]:
-    return {name: getattr(item, name) for name in item.__slots__}
 
 
 SMALL = b"".join(

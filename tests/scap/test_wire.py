@@ -25,13 +25,10 @@ from edera_falcod.scap.wire import SnapshotReader, parse_reply
 from edera_falcod.sim.encode import Encoder
 
 from . import control
+from .plain import names, plain
 
 NET1 = Path(__file__).resolve().parents[1] / "data" / "net1.scap"
 MALFORMED = {errors.TRUNCATED, errors.VARINT, errors.TAG, errors.WIRE_TYPE}
-
-
-def plain(item: Event | SnapshotThread | SnapshotFd) -> dict[str, Any]:
-    return {name: getattr(item, name) for name in item.__slots__}
 
 
 def full(thread: SnapshotThread) -> dict[str, Any]:
@@ -136,7 +133,7 @@ def expected_thread(key: int, value: Any) -> dict[str, Any]:
     for name in ("sid", "vpgid", "pgid"):
         setattr(thread, name, signed(getattr(value, name)))
     done = {"tid", "pid", "ptid", "vtid", "vpid", "sid", "vpgid", "pgid", "fds"}
-    for name in set(SnapshotThread.__slots__) - done:
+    for name in set(names(SnapshotThread)) - done:
         setattr(thread, name, getattr(value, name))
     return full(thread) | {"fds": [expected_fd(entry.key, entry.value) for entry in value.fdlist]}
 

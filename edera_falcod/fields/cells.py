@@ -6,74 +6,96 @@ import struct
 from typing import Final, final
 
 MASK64: Final = 0xFFFF_FFFF_FFFF_FFFF
+MAX_SLOTS: Final = 128  # two presence words; the protocol allows eight
+
+# Heads of blocks by number of words to write: the count of presence words, those, and the cells
+_HEADS: Final[list[struct.Struct]] = [struct.Struct(f"<I{count}Q") for count in range(MAX_SLOTS + 3)]
 
 
 @final
 class Cells:
-    """Collects the cells of one block, in any order, each slot at most once.
+    """Collects the cells of one block, in any order, each slot at most once; ``start`` makes it ready for the next.
 
-    Heap offsets that ``heap`` and ``text`` return are relative to the heap's start; ``base`` is known only at the end, so
-    whoever writes offsets into the heap itself (the parameter table) does it in ``finish``'s caller with ``heap_base``.
+    Offsets on the heap that the methods take and return are relative to the heap's start.
     """
 
-    __slots__ = ("words", "presence", "cells", "parts", "size")
+    __slots__ = ("order", "parts", "references", "size", "values")
 
-    def __init__(self, words: int) -> None:
-        self.words = words
-        self.presence = 0
-        self.cells: dict[int, tuple[int, int]] = {}  # slot -> (value, -1) or (heap offset, length)
+    def __init__(self) -> None:
+        self.order: list[int] = []  # slots in order of writing
+        self.values: list[int] = [0] * MAX_SLOTS
+        self.references = 0  # slots whose value is a heap offset and a length
         self.parts: list[bytes] = []
+        self.size = 0
+
+    def start(self) -> None:
+        """Forget all cells."""
+        self.order.clear()
+        self.references = 0
+        self.parts.clear()
         self.size = 0
 
     def number(self, slot: int, value: int) -> None:
         """A number, a boolean or a block's id; negative ones as two's complement."""
-        self.presence |= 1 << slot
-        self.cells[slot] = (value & MASK64, -1)
+        self.order.append(slot)
+        self.values[slot] = value if 0 <= value <= MASK64 else value & MASK64
 
     def heap(self, data: bytes) -> int:
-        """Put bytes on the heap, followed by nothing; returns their offset from the heap's start."""
+        """Put bytes on the heap, followed by nothing; returns their offset."""
         at = self.size
         self.parts.append(data)
-        self.size += len(data)
+        self.size = at + len(data)
         return at
 
     def text(self, slot: int, value: bytes) -> int:
-        """A safe text (valid UTF-8, no NUL). Returns its offset from the heap's start."""
+        """A safe text (valid UTF-8, no NUL). Returns its offset."""
         at = self.size
-        self.presence |= 1 << slot
-        self.cells[slot] = (at, len(value))
+        length = len(value)
+        self.order.append(slot)
+        self.values[slot] = at | length << 32
+        self.references |= 1 << slot
         self.parts.append(value)
         self.parts.append(b"\0")
-        self.size += len(value) + 1
+        self.size = at + length + 1
         return at
 
     def slice(self, slot: int, at: int, length: int) -> None:
-        """Text that lies on the heap already and ends where a NUL is."""
-        self.presence |= 1 << slot
-        self.cells[slot] = (at, length)
+        """Text that lies on the heap already and ends where a NUL is; or any bytes that do."""
+        self.order.append(slot)
+        self.values[slot] = at | length << 32
+        self.references |= 1 << slot
 
     def strings(self, slot: int, items: list[bytes]) -> int:
-        """A list of safe texts."""
-        data = b"".join([item + b"\0" for item in items])
-        return self.raw(slot, data)
+        """A list of safe texts. Returns the offset of the first."""
+        return self.raw(slot, b"\0".join(items) + b"\0" if items else b"")
 
     def raw(self, slot: int, data: bytes) -> int:
-        """Bytes or an address."""
+        """Bytes or an address. Returns their offset."""
         at = self.size
-        self.presence |= 1 << slot
-        self.cells[slot] = (at, len(data))
+        length = len(data)
+        self.order.append(slot)
+        self.values[slot] = at | length << 32
+        self.references |= 1 << slot
         self.parts.append(data)
-        self.size += len(data)
+        self.size = at + length
         return at
 
-    def heap_base(self) -> int:
-        """Where the heap begins in the block, once no further cell is added."""
-        return 4 + 8 * self.words + 8 * len(self.cells)
-
     def finish(self) -> bytes:
-        base = self.heap_base()
-        head: list[int] = [(self.presence >> (64 * word)) & MASK64 for word in range(self.words)]
-        for slot in sorted(self.cells):
-            value, length = self.cells[slot]
-            head.append(value if length < 0 else (value + base) | (length << 32))
-        return struct.pack(f"<I{len(head)}Q", self.words, *head) + b"".join(self.parts)
+        """The block's bytes."""
+        order = sorted(self.order)
+        words = (order[-1] >> 6) + 1 if order else 1
+        base = 4 + 8 * (words + len(order))
+        values = self.values
+        references = self.references
+        presence = 0
+        body: list[int] = []
+        for slot in order:
+            presence |= 1 << slot
+            value = values[slot]
+            body.append(value + base if references >> slot & 1 else value)
+        head: list[int] = [words, presence & MASK64]
+        if words > 1:
+            head.append(presence >> 64)
+        head.extend(body)
+        self.parts.insert(0, _HEADS[words + len(order)].pack(*head))
+        return b"".join(self.parts)

@@ -1,0 +1,319 @@
+"""Blocks of what a zone knows, made when first needed and kept where the facts live until these change.
+
+A THREAD block holds a thread's own facts and is made anew when its ``version`` has grown. Whom it comes from is in a LINEAGE block,
+which is small and names the THREAD blocks of its ancestors and leaders; it is looked at again when the zone's ``identity_epoch`` has
+grown (somebody's name, parent or session changed), and made anew only if what it consists of has. So an exec in a parent costs its
+children a few ids each, and no block names another of its own kind: there are no cycles, and no chain that a zone could make long.
+
+Files that are alike (the same library opened by thousands of processes) share their FD block, as do processes whose files look
+alike their FILES block: memos by content, bounded.
+"""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+from ..scap import tables as t
+from ..scap.safetext import safe
+from ..state.block import Block
+from ..state.fd import OVERLAY_LOWER, OVERLAY_UPPER, ROLE_CLIENT, ROLE_SERVER, SOCKET_CONNECTED, Fd
+from ..state.fdtable import FdTable
+from ..state.thread import Strings, Thread
+from ..state.zone import ZoneState
+from . import slots
+from .cells import Cells
+from .evt import etype_cells
+from .fd import fd_cells, type_text
+from .proc import env_cells, thread_cells
+
+MAX_ANCESTORS: Final = 64  # of a process that its lineage names; real ones have a dozen. libsinsp has no bound but the table's
+MAX_TYPED_FDS: Final = 32  # fd.types[n] is known for n below this: rules ask for standard streams
+MAX_MEMO: Final = 4096  # entries of each memo by content: a few MB for a zone that opens that many different files
+
+_SHELL: Final = b"sh"
+_SHOWN_FLAGS: Final = OVERLAY_LOWER | OVERLAY_UPPER | ROLE_CLIENT | ROLE_SERVER | SOCKET_CONNECTED
+
+
+@final
+class BlockIds:
+    """Gives every block its id: unique for the process's life, from 1 on."""
+
+    __slots__ = ("last",)
+
+    def __init__(self) -> None:
+        self.last = 0
+
+    def next(self) -> int:
+        self.last += 1
+        return self.last
+
+
+IDS: Final = BlockIds()
+
+_etypes: Final[list[Block | None]] = [None] * t.PPM_EVENT_MAX
+_generic: Final[dict[int, Block]] = {}
+
+
+def make_block(kind: int, cells: Cells, refs: tuple[Block, ...] = ()) -> Block:
+    """A new block of what ``cells`` holds."""
+    return Block(IDS.next(), kind, cells.finish(), refs)
+
+
+def etype_block(code: int, syscall: int) -> Block:
+    """The ETYPE block of an event type; ``syscall``: PPM_SC number for a generic event, else 0. Kept for good: there are a few
+    hundred of them."""
+    if code == t.PPME_GENERIC_X:
+        block = _generic.get(syscall)
+    else:
+        block = _etypes[code]
+    if block is not None:
+        return block
+    cells = Cells()
+    etype_cells(cells, code, syscall)
+    block = make_block(slots.KIND_ETYPE, cells)
+    if code == t.PPME_GENERIC_X:
+        _generic[syscall] = block
+    else:
+        _etypes[code] = block
+    return block
+
+
+def env_block(env: Strings) -> Block:
+    """The ENV block of an environment, made once for all that share it."""
+    block = env.block
+    if block is None:
+        cells = Cells()
+        env_cells(cells, env.raw)
+        block = make_block(slots.KIND_ENV, cells)
+        env.block = block
+    return block
+
+
+@final
+class ZoneBlocks:
+    """Makes the blocks of one zone."""
+
+    __slots__ = ("_cells", "_fds", "_files", "_local", "_users", "_zone")
+
+    def __init__(self, zone: ZoneState) -> None:
+        self._zone = zone
+        self._cells = Cells()
+        self._fds: dict[tuple[int, int, int, int, bytes, bytes], Block] = {}
+        self._files: dict[tuple[bytes, int, bytes, bytes, bytes], Block] = {}
+        self._local = zone.interfaces.addresses
+        self._users = zone.users.version
+
+    # Threads
+
+    def thread(self, thread: Thread) -> Block:
+        """The THREAD block of a thread as it is now."""
+        block = thread.block
+        if block is not None and thread.block_version == thread.version:
+            return block
+        main = thread.main()
+        env = env_block(thread.env if main is None else main.env)
+        cells = self._cells
+        cells.start()
+        cells.number(slots.THREAD_ENV, env.id)
+        thread_cells(cells, self._zone, thread)
+        block = make_block(slots.KIND_THREAD, cells, (env,))
+        thread.block = block
+        thread.block_version = thread.version
+        return block
+
+    def lineage(self, thread: Thread) -> Block:
+        """The LINEAGE block of a thread as it is now."""
+        zone = self._zone
+        main = thread.main()
+        main_version = -1 if main is None else main.version
+        block = thread.lineage
+        if (
+            block is not None
+            and thread.block_epoch == zone.identity_epoch
+            and thread.lineage_version == thread.version
+            and thread.lineage_main == main_version
+        ):
+            return block
+        thread.block_epoch = zone.identity_epoch
+        thread.lineage_version = thread.version
+        thread.lineage_main = main_version
+        ancestors: list[Block] = []
+        lineage: list[Block] = []
+        shell = -1
+        if main is not None:
+            threads = zone.threads
+            step: Thread | None = main
+            while len(ancestors) < MAX_ANCESTORS:
+                parent = threads.get(step.ptid) if step is not None else None
+                step = parent.main() if parent is not None else None
+                if step is None or step is main:
+                    break
+                ancestors.append(self.thread(step))
+            if main.comm.endswith(_SHELL):
+                shell = main.pid
+            parent = threads.get(main.ptid)
+            while parent is not None and parent is not main and parent.tid != -1 and len(lineage) < MAX_ANCESTORS:
+                lineage.append(self.thread(parent))
+                if parent.comm.endswith(_SHELL):
+                    shell = parent.pid
+                if parent.ptid == parent.tid:
+                    break
+                parent = threads.get(parent.ptid)
+        return self._lineage_block(thread, main, ancestors, lineage, shell)
+
+    def _lineage_block(self, thread: Thread, main: Thread | None, ancestors: list[Block], lineage: list[Block], shell: int) -> Block:
+        """The block that says this; the same as before, or as the main thread's, if that says it too."""
+        zone = self._zone
+        key: list[int] = [0 if main is None else self.thread(main).id, shell, len(ancestors)]
+        refs: list[Block] = [] if main is None else [self.thread(main)]
+        same = len(ancestors) == len(lineage)
+        for block in ancestors:
+            key.append(block.id)
+            refs.append(block)
+        for place in range(len(lineage)):
+            block = lineage[place]
+            key.append(block.id)
+            if same and block is not ancestors[place]:
+                same = False
+        if not same:
+            refs.extend(lineage)
+        leaders: list[Block | None] = []
+        for which in range(3):
+            leader = zone.table.leader(thread, which)
+            found = self.thread(leader) if leader is not None else None
+            leaders.append(found)
+            key.append(0 if found is None else found.id)
+            if found is not None:
+                refs.append(found)
+        parent = zone.threads.get(thread.ptid)
+        key.append(-1 if parent is None else parent.vpid)
+        key.append(-1 if parent is None else parent.clone_ts)
+        known = tuple(key)
+        if thread.lineage is not None and thread.block_key == known:
+            return thread.lineage
+        thread.block_key = known
+        if main is not None and main is not thread and main.lineage is not None and main.block_key == known:
+            thread.lineage = main.lineage
+            return main.lineage
+        cells = self._cells
+        cells.start()
+        if main is not None:
+            cells.number(slots.LINEAGE_MAIN, known[0])
+        if ancestors:
+            cells.raw(slots.LINEAGE_ANCESTORS, b"".join([block.id.to_bytes(8, "little") for block in ancestors]))
+        if not same:
+            cells.raw(slots.LINEAGE_THREADS, b"".join([block.id.to_bytes(8, "little") for block in lineage]))
+        for which in range(3):
+            found = leaders[which]
+            if found is not None:
+                cells.number(slots.SID_LEADER + which, found.id)
+        if parent is not None:
+            cells.number(slots.PROC_PVPID, parent.vpid)
+            cells.number(slots.PROC_PPID_TS, parent.clone_ts)
+        if shell >= 0:
+            cells.number(slots.PROC_LOGINSHELLID, shell)
+        made = make_block(slots.KIND_LINEAGE, cells, tuple(refs))
+        thread.lineage = made
+        return made
+
+    # Files
+
+    def fd(self, fd: Fd) -> Block:
+        """The FD block of an open file as it is now."""
+        block = fd.block
+        if block is not None:
+            return block
+        kind = fd.kind
+        cells = self._cells
+        if t.SCAP_FD_IPV4_SOCK <= kind <= t.SCAP_FD_IPV6_SERVSOCK or kind == t.SCAP_FD_UNIX_SOCK:
+            cells.start()
+            fd_cells(cells, fd, self._zone.interfaces.addresses)
+            block = make_block(slots.KIND_FD, cells)
+        else:
+            key = (kind, fd.flags & _SHOWN_FLAGS, fd.dev, fd.ino, fd.name, fd.name_raw)
+            block = self._fds.get(key)
+            if block is None:
+                cells.start()
+                fd_cells(cells, fd, self._zone.interfaces.addresses)
+                block = make_block(slots.KIND_FD, cells)
+                if len(self._fds) >= MAX_MEMO:
+                    self._fds.clear()
+                self._fds[key] = block
+        fd.block = block
+        return block
+
+    def files(self, table: FdTable) -> Block:
+        """The FILES block of a table as it is now."""
+        block = table.block
+        if block is not None and table.block_version == table.version:
+            return block
+        fds = table.fds
+        low = bytearray(MAX_TYPED_FDS)
+        if len(fds) <= MAX_TYPED_FDS:
+            for number, fd in fds.items():
+                if 0 <= number < MAX_TYPED_FDS:
+                    low[number] = _type_number(fd.kind)
+        else:
+            for number in range(MAX_TYPED_FDS):
+                held = fds.get(number)
+                if held is not None:
+                    low[number] = _type_number(held.kind)
+        kinds = 0
+        for kind in table.kinds:
+            kinds |= 1 << _type_number(kind)
+        names: list[bytes] = []
+        for number in range(3):
+            held = fds.get(number)
+            names.append(held.name if held is not None else b"")
+        key = (bytes(low), kinds, names[0], names[1], names[2])
+        block = self._files.get(key)
+        if block is None:
+            block = self._files_block(bytes(low), kinds, names)
+            if len(self._files) >= MAX_MEMO:
+                self._files.clear()
+            self._files[key] = block
+        table.block = block
+        table.block_version = table.version
+        return block
+
+    def _files_block(self, low: bytes, kinds: int, names: list[bytes]) -> Block:
+        cells = self._cells
+        cells.start()
+        types: list[bytes] = []
+        for number in range(kinds.bit_length()):
+            if kinds >> number & 1:
+                text = type_text(number - 1)
+                if text not in types:
+                    types.append(text)
+        cells.strings(slots.FD_TYPES, types)
+        cells.raw(slots.FD_TYPE_TABLE, low.rstrip(b"\0"))
+        for number in range(3):
+            kind = low[number]
+            if kind:
+                cells.text(slots.PROC_STDIN_TYPE + number, type_text(kind - 1))
+                cells.text(slots.PROC_STDIN_NAME + number, safe(names[number]))
+        return make_block(slots.KIND_FILES, cells)
+
+    # The zone
+
+    def look(self) -> None:
+        """Forget what depended on the zone's addresses, or on its users' names, if these have changed."""
+        zone = self._zone
+        local = zone.interfaces.addresses
+        if local is not self._local:
+            self._local = local
+            for thread in zone.threads.values():
+                table = thread.fds
+                if table is not None:
+                    for fd in table.fds.values():
+                        if t.SCAP_FD_IPV4_SOCK <= fd.kind <= t.SCAP_FD_IPV6_SERVSOCK:
+                            fd.block = None
+        if zone.users.version != self._users:
+            self._users = zone.users.version
+            for thread in zone.threads.values():
+                thread.block = None
+
+
+def _type_number(kind: int) -> int:
+    """The byte that stands for a ``scap_fd_type`` in FD_TYPE_TABLE; unknown ones are all alike."""
+    return kind + 1 if 0 <= kind <= t.SCAP_FD_PIDFD else 1

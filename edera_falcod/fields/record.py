@@ -1,0 +1,142 @@
+"""From an event that a zone's state has applied to the record that consumers get: docs/protocol.md, Events."""
+
+from __future__ import annotations
+
+import struct
+from typing import Final, final
+
+from ..scap import tables as t
+from ..scap.event import Event
+from ..state.block import Block
+from ..state.preparation import HAS_FD
+from ..state.thread import Thread
+from ..state.zone import ZoneState
+from . import slots
+from .blocks import ZoneBlocks, etype_block
+from .cells import Cells
+from .evt import evt_cells, generic_syscall
+from .fdlist import fdlist_cells
+from .fdname import fdname_cells
+from .fspath import fspath_cells
+from .priority import PRIORITIES
+from .workload import Workloads
+
+_HEAD: Final = struct.Struct("<QQqQQQQQQ")  # seq, ts, tid, and the ids of ETYPE, ZONE, THREAD, FD, FILES and WORKLOAD
+_MASK64: Final = 0xFFFF_FFFF_FFFF_FFFF
+
+@final
+class Record:
+    """One event as consumers get it. ``seq``: its place among the daemon's events. ``zone``: index of the zone's account. ``data``: the
+    bytes of the EVENT item. ``blocks``: those that ``data`` names, of which a consumer has to know them (and what they refer to)
+    first. ``size``: what it is charged with, set by the ring. ``priority``: 0 to 3, the lowest is shed first."""
+
+    __slots__ = ("blocks", "data", "priority", "seq", "size", "zone")
+
+    def __init__(self, seq: int, zone: int, data: bytes, blocks: tuple[Block, ...], size: int, priority: int) -> None:
+        self.seq = seq
+        self.zone = zone
+        self.data = data
+        self.blocks = blocks
+        self.size = size
+        self.priority = priority
+
+
+@final
+class Encoder:
+    """Makes the records of one zone. ``index``: of the zone's account in the ring. ``zone_block``: the zone's facts, replaced when they
+    change. ``workloads``: what the zone's threads belong to."""
+
+    __slots__ = ("_blocks", "_cells", "_zone", "index", "workloads", "zone_block")
+
+    def __init__(self, index: int, zone: ZoneState, zone_block: Block | None = None, workloads: Workloads | None = None) -> None:
+        self.index = index
+        self.zone_block = zone_block
+        self.workloads = workloads
+        self._zone = zone
+        self._blocks = ZoneBlocks(zone)
+        self._cells = Cells()
+
+    def encode(self, event: Event, seq: int) -> Record:
+        """The record of the event that the zone has applied last."""
+        zone = self._zone
+        maker = self._blocks
+        maker.look()
+        code = event.code
+        cells = self._cells
+        cells.start()
+        evt_cells(cells, zone, event)
+        fspath_cells(cells, zone, event)
+        etype = etype_block(code, generic_syscall(event))
+        blocks: list[Block] = [etype]
+        zone_id = thread_id = fd_id = files_id = workload_id = 0
+        zone_block = self.zone_block
+        if zone_block is not None:
+            zone_id = zone_block.id
+            blocks.append(zone_block)
+        thread = zone.thread
+        if thread is not None:
+            block = maker.thread(thread)
+            thread_id = block.id
+            blocks.append(block)
+            block = maker.lineage(thread)
+            cells.number(slots.LINEAGE, block.id)
+            blocks.append(block)
+            table = zone.fd_table(thread)
+            if table is not None:
+                block = maker.files(table)
+                files_id = block.id
+                blocks.append(block)
+            _thread_cells(cells, zone, thread)
+            if HAS_FD[code]:
+                cells.number(slots.FD_NUM, zone.fd_num)
+                fd = zone.fd
+                if fd is not None:
+                    block = maker.fd(fd)
+                    fd_id = block.id
+                    blocks.append(block)
+                else:
+                    fdname_cells(cells, zone, thread, event)
+            if code == t.PPME_SYSCALL_POLL_X or code == t.PPME_SYSCALL_PPOLL_X:
+                fdlist_cells(cells, zone, thread, event)
+            workloads = self.workloads
+            if workloads is not None:
+                owner = workloads.of(thread)
+                if owner is not None:
+                    workload_id = owner.id
+                    blocks.append(owner)
+            if zone.cpu_user >= 0:
+                cells.number(slots.THREAD_CPU, min(zone.cpu_user + zone.cpu_system, 100))
+                cells.number(slots.THREAD_CPU_USER, min(zone.cpu_user, 100))
+                cells.number(slots.THREAD_CPU_SYSTEM, min(zone.cpu_system, 100))
+        if zone.exectime:
+            cells.number(slots.THREAD_EXECTIME, zone.exectime)
+        head = _HEAD.pack(seq, event.ts & _MASK64, event.tid, etype.id, zone_id, thread_id, fd_id, files_id, workload_id)
+        return Record(seq, self.index, head + cells.finish(), tuple(blocks), 0, PRIORITIES[code])
+
+
+def _thread_cells(cells: Cells, zone: ZoneState, thread: Thread) -> None:
+    """What changes too often for a block."""
+    cells.number(slots.PROC_VMSIZE, thread.vmsize_kb)
+    cells.number(slots.PROC_VMRSS, thread.vmrss_kb)
+    cells.number(slots.PROC_VMSWAP, thread.vmswap_kb)
+    cells.number(slots.THREAD_PFMAJOR, thread.pfmajor)
+    cells.number(slots.THREAD_PFMINOR, thread.pfminor)
+    group = thread.group
+    main = thread.main()
+    threads = 0
+    if group is not None:
+        threads = group.alive
+    cells.number(slots.PROC_NTHREADS, threads)
+    cells.number(slots.PROC_NCHILDS, threads - 1 if group is not None and main is not None and not main.is_dead() else threads)
+    count = 0
+    usage = 0
+    if main is not None:
+        table = main.fds
+        count = len(table) if table is not None else 0
+        limit = main.fdlimit
+        if limit > 0:
+            usage = count * 100 // limit if count <= limit else 100
+    cells.number(slots.PROC_FDOPENCOUNT, count)
+    cells.number(slots.PROC_FDUSAGE, usage)
+    if thread.totexectime:
+        cells.number(slots.THREAD_TOTEXECTIME, thread.totexectime)

@@ -1,35 +1,189 @@
-"""The open files of one process."""
+"""The open files of one process, shared between a parent and its child until either opens, closes or changes one."""
 
 from __future__ import annotations
 
-from typing import Final, final
+from typing import final
 
 from .block import Block
 from .fd import Fd
+from .limits import MAX_FDS, MAX_ZONE_FDS, Counters
 
-MAX_FDS: Final = 4096  # libsinsp's limit of entries a table (state-machine.md section 5); more are counted, not kept
+__all__ = ["MAX_FDS", "FdBudget", "FdMap", "FdTable"]
+
+
+@final
+class FdBudget:
+    """How many entries all maps of a zone hold together, and where refusals are counted."""
+
+    __slots__ = ("entries", "counters")
+
+    def __init__(self, counters: Counters) -> None:
+        self.entries = 0
+        self.counters = counters
+
+
+@final
+class FdMap:
+    """fd number -> Fd, for one table or several after a fork. ``users``: how many tables hold it.
+
+    ``generation``: the Fds whose ``owner`` it is are in no other map, so they may be changed in place. A fork that leads to two
+    maps gives both a new generation.
+    """
+
+    __slots__ = ("fds", "users", "generation")
+
+    def __init__(self, fds: dict[int, Fd]) -> None:
+        self.fds = fds
+        self.users = 1
+        self.generation = object()
 
 
 @final
 class FdTable:
-    """fd number -> Fd, bounded. ``version`` grows with every change of content, so that what is derived can be cached."""
+    """Bounded. ``version`` grows with every change of content, so that what is derived can be cached; ``shape`` grows when what a process's
+    files look like from afar may have changed: an entry of another kind than before, the first or last of its kind, or fd 0 to 2.
 
-    __slots__ = ("fds", "version", "block", "block_version")
+    Numbers may be negative: libsinsp keeps what a failed memfd_create or pidfd_getfd returned (parsers.cpp), counts it, and
+    never finds it again.
+    """
 
-    def __init__(self) -> None:
-        self.fds: dict[int, Fd] = {}
+    __slots__ = ("map", "kinds", "version", "shape", "block", "block_version", "budget")
+
+    def __init__(self, budget: FdBudget) -> None:
+        self.map = FdMap({})
+        self.kinds: dict[int, int] = {}  # kind -> how many entries
         self.version = 0
+        self.shape = 0
         self.block: Block | None = None
         self.block_version = -1
+        self.budget = budget
+
+    @property
+    def fds(self) -> dict[int, Fd]:
+        """To read only: the entries may be another table's too."""
+        return self.map.fds
+
+    def __len__(self) -> int:
+        return len(self.map.fds)
+
+    def find(self, number: int) -> Fd | None:
+        return self.map.fds.get(number)
 
     def add(self, number: int, fd: Fd) -> bool:
-        """Put ``fd`` in place of whatever had the number; False when the table is full and the number is new."""
-        if number not in self.fds and len(self.fds) >= MAX_FDS:
-            return False
-        self.fds[number] = fd
+        """Put ``fd``, which must be in no table, in place of whatever had the number; False when there is no room for a new one."""
+        own = self._own()
+        old = own.fds.get(number)
+        if old is None:
+            if len(own.fds) >= MAX_FDS or self.budget.entries >= MAX_ZONE_FDS:
+                self.budget.counters.fds_refused += 1
+                return False
+            self.budget.entries += 1
+            self._note_kind(fd.kind)
+        elif old.kind != fd.kind:
+            self._forget_kind(old.kind)
+            self._note_kind(fd.kind)
+        fd.owner = own.generation
+        own.fds[number] = fd
         self.version += 1
+        if 0 <= number <= 2:
+            self.shape += 1
         return True
 
     def remove(self, number: int) -> None:
-        if self.fds.pop(number, None) is not None:
+        if number not in self.map.fds:
+            return
+        fd = self._own().fds.pop(number, None)
+        if fd is None:
+            return
+        self.budget.entries -= 1
+        self._forget_kind(fd.kind)
+        self.version += 1
+        if 0 <= number <= 2:
+            self.shape += 1
+
+    def writable(self, number: int) -> Fd | None:
+        """The entry, made this table's own and marked as changed; call ``changed`` afterwards with the kind it had."""
+        if number not in self.map.fds:
+            return None
+        own = self._own()
+        fd = own.fds.get(number)
+        if fd is None:
+            return None
+        if fd.owner is not own.generation:
+            fd = fd.clone()
+            fd.owner = own.generation
+            own.fds[number] = fd
+        fd.touch()
+        self.version += 1
+        return fd
+
+    def changed(self, number: int, kind_before: int) -> None:
+        """An entry that ``writable`` gave has been changed."""
+        fd = self.map.fds.get(number)
+        if fd is None:
+            return
+        if fd.kind != kind_before:
+            self._forget_kind(kind_before)
+            self._note_kind(fd.kind)
+        if 0 <= number <= 2:
+            self.shape += 1
+
+    def fork(self) -> FdTable:
+        """A table with the same entries; nothing is copied until one of the two changes. libsinsp marks the copies IS_CLONED, which nothing
+        reads; shared entries cannot carry it."""
+        other = FdTable(self.budget)
+        other.map = self.map
+        self.map.users += 1
+        other.kinds = dict(self.kinds)
+        other.version = self.version
+        other.shape = self.shape
+        other.block = self.block
+        other.block_version = self.block_version
+        return other
+
+    def clear(self) -> None:
+        """Let go of everything, as when the process is gone."""
+        self._release()
+        self.map = FdMap({})
+        self.kinds = {}
+        self.version += 1
+        self.shape += 1
+
+    def _release(self) -> None:
+        self.map.users -= 1
+        if self.map.users == 0:
+            self.budget.entries -= len(self.map.fds)
+
+    def _own(self) -> FdMap:
+        """The map, made this table's alone."""
+        shared = self.map
+        if shared.users == 1:
+            return shared
+        # Entries that both maps now hold belong to neither: nobody may change them in place.
+        shared.users -= 1
+        shared.generation = object()
+        if self.budget.entries + len(shared.fds) > MAX_ZONE_FDS:
+            self.budget.counters.fds_refused += len(shared.fds)
+            own = FdMap({})
+            self.kinds = {}
             self.version += 1
+            self.shape += 1
+        else:
+            own = FdMap(shared.fds.copy())
+            self.budget.entries += len(own.fds)
+        self.map = own
+        return own
+
+    def _note_kind(self, kind: int) -> None:
+        count = self.kinds.get(kind, 0)
+        self.kinds[kind] = count + 1
+        if count == 0:
+            self.shape += 1
+
+    def _forget_kind(self, kind: int) -> None:
+        count = self.kinds.get(kind, 0)
+        if count <= 1:
+            self.kinds.pop(kind, None)
+            self.shape += 1
+        else:
+            self.kinds[kind] = count - 1

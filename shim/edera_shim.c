@@ -2142,7 +2142,7 @@ static void extract_one(const struct call *c, fp_extract_field *f)
 	if(f->arg_present && w.row->flags & EDERA_ARG_INDEX)
 	{
 		w.index = f->arg_index;
-		w.has_index = f->arg_key ? is_index(f->arg_key, &w.index) : f->arg_index != UINT64_MAX;
+		w.has_index = !(w.row->flags & EDERA_ARG_KEY) || (w.key && is_index(w.key, &w.index)); /* a field that takes both always has the text */
 	}
 	enum found found = serve(c, &w);
 	if(found == FOUND) return;

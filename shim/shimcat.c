@@ -20,7 +20,9 @@
 
 #include "plugin_abi.h"
 
-#define EXTRACT_AS_HEX 0x58454800u /* the plugin's private field type: binary parameters in hexadecimal, not with dots */
+/* What is private between the plugin and shimcat. */
+#define EXTRACT_AS_HEX 0x58454800u              /* a field type: binary parameters in hexadecimal, not with dots */
+enum { TID_OFFSET = FP_PAYLOAD_OFFSET + 16 + 16 }; /* in a plugin event: the payload's head, then sequence number and time */
 
 static const char USAGE[] =
 	"usage: shimcat [options] [NAME | NAME[ARG] ...]\n"
@@ -284,6 +286,7 @@ struct form
 	struct field *field;
 	char *key;
 	uint64_t index;
+	bool has_arg;
 };
 
 struct forms
@@ -316,6 +319,7 @@ static void add_form(struct forms *forms, const char *text, size_t n)
 		{
 			if(text[n - 1] != ']') die("'%s' has no closing bracket", f.text);
 			if(!f.field->index && !f.field->key) die("%s takes no argument", f.field->name);
+			f.has_arg = true;
 			char *key = need(strndup(bracket + 1, (size_t)(text + n - bracket) - 2));
 			bool number = f.field->index && number_arg(key, &f.index);
 			if(!number && !f.field->key) die("%s takes a number in brackets, not '%s'", f.field->name, key);
@@ -371,7 +375,7 @@ static bool ask(struct host *host, const fp_event_input *event, const struct for
 	f->field = form->field->name;
 	f->arg_key = form->key;
 	f->arg_index = form->index;
-	f->arg_present = form->key || form->index != UINT64_MAX;
+	f->arg_present = form->has_arg;
 	f->ftype = hex && form->field->type == FP_STRING ? EXTRACT_AS_HEX : form->field->type;
 	f->flist = form->field->list ? 64 : 0; /* Falco's flag */
 	host->asked++;
@@ -456,7 +460,7 @@ static void put_text(struct host *host, const fp_event_input *event, const struc
 }
 
 /* Fields that every JSON line has. */
-static struct form form_type, form_generic, form_tid, form_cpu, form_arg;
+static struct form form_type, form_generic, form_cpu, form_arg;
 
 static void own_form(struct form *form, const char *name)
 {
@@ -479,12 +483,9 @@ static bool put_member(struct host *host, const fp_event_input *event, const str
 static void put_json(struct host *host, const fp_event_input *event, const struct forms *forms, bool params)
 {
 	fp_extract_field f;
-	printf("{\"num\":%" PRIu64 ",\"ts\":%" PRIu64, event->evtnum, event->evt->ts);
-	if(form_tid.field && ask(host, event, &form_tid, false, &f)) /* a signed number, so a text */
-	{
-		printf(",\"tid\":");
-		put_value(&f, form_tid.field, false);
-	}
+	int64_t tid;
+	memcpy(&tid, (const char *)event->evt + TID_OFFSET, sizeof tid);
+	printf("{\"num\":%" PRIu64 ",\"ts\":%" PRIu64 ",\"tid\":%" PRId64, event->evtnum, event->evt->ts, tid);
 	put_member(host, event, &form_cpu, "cpu", false);
 	if(form_generic.field && ask(host, event, &form_generic, false, &f) && f.res.u64[0]) printf(",\"type\":\"syscall\"");
 	else put_member(host, event, &form_type, "type", false);
@@ -499,6 +500,7 @@ static void put_json(struct host *host, const fp_event_input *event, const struc
 		snprintf(key, sizeof key, "%" PRIu64, i);
 		form_arg.index = i;
 		form_arg.key = key;
+		form_arg.has_arg = true;
 		if(!put_member(host, event, &form_arg, name, first)) break;
 		first = false;
 	}
@@ -547,6 +549,7 @@ static void check_event(const struct plugin *plugin, fp_event *event)
 	memcpy(&id, p + 34, 4);
 	if(event->type != FP_EVENT_PLUGIN || event->nparams != FP_PLUGIN_NPARAMS || first != 4 || second != event->len - FP_PAYLOAD_OFFSET)
 		die("malformed plugin event");
+	if(event->len < TID_OFFSET + sizeof(int64_t)) die("plugin event of %" PRIu32 " bytes", event->len);
 	if(id && id != plugin->get_id()) die("unexpected plugin id %" PRIu32 " in an event", id);
 	if(event->ts == UINT64_MAX) event->ts = clock_ns(CLOCK_REALTIME);
 	event->tid = UINT64_MAX;
@@ -652,7 +655,6 @@ int main(int argc, char **argv)
 	if(!as_json && !forms.n) literals = read_format(&forms, format ? format : "%evt.time %evt.plugininfo");
 	own_form(&form_type, "evt.type");
 	own_form(&form_generic, "evt.type.is.syscall");
-	own_form(&form_tid, "thread.tid");
 	own_form(&form_cpu, "evt.cpu");
 	own_form(&form_arg, "evt.arg");
 

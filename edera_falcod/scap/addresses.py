@@ -14,8 +14,12 @@ def parse_address(text: bytes, width: int) -> bytes:
     taken as IPv4-mapped, and the other way round."""
     if len(text) > _LONGEST:
         return b""
+    if width == 4:  # nearly always the plain form, a tenth of the time
+        packed = _dotted(text)
+        if packed:
+            return packed
     try:
-        packed: bytes = ipaddress.ip_address(text.decode("ascii")).packed
+        packed = ipaddress.ip_address(text.decode("ascii")).packed
     except ValueError:
         return b""
     if len(packed) == width:
@@ -23,6 +27,22 @@ def parse_address(text: bytes, width: int) -> bytes:
     if width == 16:
         return _MAPPED + packed
     return packed[12:] if packed[:12] == _MAPPED else b""
+
+
+def _dotted(text: bytes) -> bytes:
+    """``1.2.3.4`` as 4 bytes, ``b""`` for anything else."""
+    parts = text.split(b".")
+    if len(parts) != 4:
+        return b""
+    numbers: list[int] = []
+    for part in parts:
+        if not 0 < len(part) <= 3 or not part.isdigit() or (len(part) > 1 and part[0] == 48):
+            return b""
+        number = int(part)
+        if number > 255:
+            return b""
+        numbers.append(number)
+    return bytes(numbers)
 
 
 def format_address(packed: bytes) -> str:

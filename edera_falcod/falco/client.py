@@ -32,7 +32,7 @@ class Blocks(Protocol):
 
     def define(self, id: int, kind: int, data: bytes) -> None: ...
 
-    def release(self, id: int) -> None: ...
+    def release(self, ids: list[int]) -> None: ...
 
 
 @final
@@ -152,8 +152,7 @@ class Client:
     def _finish(self) -> None:
         """What was given is done with."""
         if self.blocks is not None:
-            for id_ in self._released:
-                self.blocks.release(id_)
+            self.blocks.release(list(self._released))
         self._released.clear()
         if self._done and self.acknowledge:
             self.ack(self._done)

@@ -37,13 +37,10 @@ EPHEMERAL_PART: Final = 8  # an ephemeral consumer (tail) gets this fraction of 
 MAX_CONSUMERS: Final = 16  # queues at a time: bounds memory at MAX_CONSUMERS budgets
 MAX_GONE: Final = 64  # gone zones that keep their own counters; older ones are added up
 BLOCK_OVERHEAD: Final = 128  # bytes that a block costs beside its data
+MAX_OVERSIZE: Final = 4096  # blocks too large to be sent that are remembered; the limits of state do not let any become so
 RECORD_OVERHEAD: Final = 160  # bytes that a record costs beside its data: object, tuple, queue entry
 MAX_RECORD: Final = 1 << 20  # bytes of a record's data or of one block: what must fit into a frame with room to spare
 
-LOW: Final = 0
-NORMAL: Final = 1
-HIGH: Final = 2
-NOTICE: Final = 3
 FACTOR: Final = (4, 16, 64, 512)  # eighths: by priority, how many times the free part a zone may hold
 TYPICAL: Final = 1024  # bytes: what a record is taken to need before it is made
 
@@ -196,7 +193,7 @@ class Ring:
     """All zones' accounts and all consumers' queues. ``head`` is the last sequence number given, ``first - 1`` at the start."""
 
     __slots__ = (
-        "_born", "_list", "_marks", "_next_zone", "_strict", "budget", "consumers", "forgotten", "gone", "head", "max_age", "zones",
+        "_born", "_list", "_marks", "_next_zone", "_oversize", "_strict", "budget", "consumers", "forgotten", "gone", "head", "max_age", "zones",
     )
 
     def __init__(self, budget: int = BUDGET, max_age: float = MAX_AGE, first: int = 1) -> None:
@@ -211,6 +208,7 @@ class Ring:
         self._marks: deque[tuple[float, int]] = deque()  # (monotonic seconds, head then)
         self._next_zone = 1
         self._born = 0  # the highest block id that a record has been charged for
+        self._oversize: set[int] = set()  # ids of blocks that cannot be sent, or name one that cannot
         self._strict: dict[int, int] = {}  # zone index -> sequence number of the last refused record that brought new blocks
 
     # Zones
@@ -265,14 +263,14 @@ class Ring:
         assert record.seq == self.head
         zone = self.zones[record.zone]
         size = len(record.data) + RECORD_OVERHEAD
-        largest = len(record.data)
         born = self._born
         brought = 0
+        fits = len(record.data) <= MAX_RECORD
         for block in record.blocks:
             if block.id > born:
                 brought += self._bring(block, born)
-        if brought:
-            largest = max(largest, max([len(block.data) for block in record.blocks]))
+            if self._oversize and block.id in self._oversize:
+                fits = False
         if self._strict and record.zone in self._strict:
             size += reach(record.blocks)
         else:
@@ -283,7 +281,7 @@ class Ring:
             share = consumer.shares.get(record.zone)
             if share is None:
                 share = consumer.share(zone)
-            if largest > MAX_RECORD:
+            if not fits:
                 share.drop(TOO_LARGE)
                 consumer.dropped += 1
             elif consumer.offer(record, share):
@@ -300,15 +298,24 @@ class Ring:
     def _bring(self, block: Block, born: int) -> int:
         """Bytes of this block and of those it refers to that are newer than ``born``."""
         size = 0
+        oversize = False
         stack = [block]
         while stack:
-            block = stack.pop()
-            size += len(block.data) + BLOCK_OVERHEAD
-            if block.id > self._born:
-                self._born = block.id
-            for other in block.refs:
+            one = stack.pop()
+            size += len(one.data) + BLOCK_OVERHEAD
+            if len(one.data) > MAX_RECORD:
+                oversize = True
+            if one.id > self._born:
+                self._born = one.id
+            for other in one.refs:
                 if other.id > born:
                     stack.append(other)
+                elif self._oversize and other.id in self._oversize:
+                    oversize = True
+        if oversize:
+            if len(self._oversize) >= MAX_OVERSIZE:
+                self._oversize.clear()
+            self._oversize.add(block.id)
         return size
 
     def skip(self, zone: ZoneAccount) -> None:

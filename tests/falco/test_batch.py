@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edera_falcod.falco.batch import FRAME_EVENTS, FRAME_TARGET, Batcher
-from edera_falcod.falco.ring import LOW, Ring
+from edera_falcod.falco.ring import Ring
+from edera_falcod.fields.priority import LOW
 from edera_falcod.state.block import Block
 
 from .mirror import Mirror

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from edera_falcod.falco import accounting
-from edera_falcod.falco.ring import DAEMON, GONE, HIGH, LOW, MAX_CONSUMERS, MAX_GONE, MAX_RECORD, NORMAL, NOTICE, Consumer, Refused, Ring
+from edera_falcod.falco.ring import DAEMON, GONE, MAX_CONSUMERS, MAX_GONE, MAX_RECORD, Consumer, Refused, Ring
+from edera_falcod.fields.priority import HIGH, LOW, NORMAL, NOTICE
 from edera_falcod.state.block import Block
 
 from .records import block, record
@@ -241,8 +242,11 @@ def test_what_no_frame_can_hold_is_counted() -> None:
     zone = ring.add_zone("a", "")
     consumer = ring.declare("falco")
     put(ring, zone.index, b"x" * MAX_RECORD)
-    put(ring, zone.index, blocks=(block(b"x" * (MAX_RECORD + 1)),))
-    assert consumer.shares[zone.index].dropped == {accounting.TOO_LARGE: 2}
+    huge = block(b"x" * (MAX_RECORD + 1))
+    put(ring, zone.index, blocks=(block(b"t", (huge,)), huge))
+    put(ring, zone.index, blocks=(huge,))
+    put(ring, zone.index, blocks=(block(b"t", (huge,)),))
+    assert consumer.shares[zone.index].dropped == {accounting.TOO_LARGE: 4}
     assert ring.verify() == []
 
 

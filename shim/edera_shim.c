@@ -67,7 +67,7 @@ enum { ITEM_DEFINE = 1, ITEM_RELEASE = 2, ITEM_EVENT = 3 };
 enum { REFUSED_VERSION = 1, REFUSED_REGISTRY = 2, REFUSED_BUSY = 3, REFUSED_DENIED = 4, REFUSED_LIMIT = 5 };
 enum { MAX_WORDS = 8 };
 enum { EVENT_SEQ = 0, EVENT_TS = 8, EVENT_TID = 16, EVENT_BLOCKS = 24, EVENT_HEAD = 72 };
-enum { MAX_LINEAGE = 64 };
+enum { MAX_ANCESTORS = 64 };
 enum { PARAM_SIZE = 16, RAW_NONE = 0, RAW_U64 = 1, RAW_I64 = 2, RAW_BYTES = 3 };
 #define RAW_BINARY UINT32_C(0x80000000)
 #define NO_SYSCALLS UINT32_C(0xffffffff)
@@ -1443,15 +1443,16 @@ static enum found block_of(const struct call *c, uint8_t kind, struct view *to)
 	}
 }
 
-/* Ids of the THREAD blocks in a cell of the event's LINEAGE block; none if the cell is absent. */
+/* Ids of THREAD blocks in the event's LINEAGE block: of the ancestors, or of the threads that begot, which mostly are the same. */
 static enum found lineage(const struct call *c, uint32_t slot, struct view *ids)
 {
 	struct view v;
 	enum found found = block_of(c, EDERA_KIND_LINEAGE, &v);
 	if(found != FOUND) return found;
 	found = bytes_of(v, slot, ids);
+	if(found == NOTHING && slot != EDERA_LINEAGE_LINEAGE_ANCESTORS) found = bytes_of(v, EDERA_LINEAGE_LINEAGE_ANCESTORS, ids);
 	if(found == NOTHING) *ids = (struct view){v.p, 0};
-	return found == DOUBT || ids->size % 8 || ids->size > 8 * MAX_LINEAGE ? DOUBT : FOUND;
+	return found == DOUBT || ids->size % 8 || ids->size > 8 * MAX_ANCESTORS ? DOUBT : FOUND;
 }
 
 /* The n-th block of those ids. */
@@ -1650,7 +1651,7 @@ static enum found serve_leader(const struct call *c, const struct wish *w)
 /* ANCESTOR without index, of texts: all, joined by blanks as libsinsp joins them (no blank while nothing is there yet). */
 static enum found serve_line(const struct call *c, const struct wish *w)
 {
-	struct view ids, v, texts[MAX_LINEAGE];
+	struct view ids, v, texts[MAX_ANCESTORS];
 	size_t n = 0, size = 0;
 	enum found found = lineage(c, EDERA_LINEAGE_LINEAGE_THREADS, &ids);
 	if(found != FOUND) return found;
@@ -1658,7 +1659,8 @@ static enum found serve_line(const struct call *c, const struct wish *w)
 	{
 		if((found = relative(c, ids, i, &v)) == FOUND) found = text_of(v, w->row->slot, &texts[n]);
 		if(found == DOUBT) return DOUBT;
-		if(found == FOUND) size += texts[n++].size + 1;
+		if(found == NOTHING) texts[n] = (struct view){ids.p, 0};
+		size += texts[n++].size + 1;
 	}
 	char *line = scratch_take(c->mem, size + 1), *to = line;
 	if(!line) return DOUBT;
@@ -1681,8 +1683,8 @@ static enum found serve_lineage(const struct call *c, const struct wish *w, bool
 	if(found != FOUND) return found;
 	bool texts = w->row->type == EDERA_TYPE_STRING;
 	if(!texts && w->row->type != EDERA_TYPE_UINT64) return DOUBT;
-	const char **strings = scratch_take(c->mem, MAX_LINEAGE * sizeof *strings);
-	uint64_t *numbers = scratch_take(c->mem, MAX_LINEAGE * sizeof *numbers);
+	const char **strings = scratch_take(c->mem, MAX_ANCESTORS * sizeof *strings);
+	uint64_t *numbers = scratch_take(c->mem, MAX_ANCESTORS * sizeof *numbers);
 	if(!strings || !numbers) return DOUBT;
 	for(uint64_t i = 0; i < ids.size / 8; i++)
 	{
@@ -1843,8 +1845,8 @@ static enum found serve_type_is(const struct call *c, const struct wish *w)
 	struct view etype;
 	uint64_t number;
 	enum found found = block_of(c, EDERA_KIND_ETYPE, &etype);
-	if(found != FOUND) return found;
-	bool is = cell(etype, w->row->slot2, &number);
+	if(found == DOUBT) return DOUBT;
+	bool is = found == FOUND && cell(etype, w->row->slot2, &number);
 	if(w->row->slot != EDERA_NO_NAME) is = is && number == w->row->slot;
 	else if(!w->key) return NOTHING;
 	else is = is && number < EDERA_EVENT_NAMES && !strcmp(edera_event_names[number], w->key);
@@ -2039,6 +2041,7 @@ static enum found serve(const struct call *c, const struct wish *w)
 	case EDERA_OP_ZERO: return serve_where(c, w, cell(c->event, row->slot, &value) ? value : 0);
 	case EDERA_OP_MAIN:
 		found = kin(c, EDERA_LINEAGE_LINEAGE_MAIN, &v);
+		if(found == NOTHING) found = block_of(c, EDERA_KIND_THREAD, &v); /* its main thread is not known: what it knows itself */
 		return serve_kin(c, w, found, v);
 	case EDERA_OP_PARENT:
 		found = ancestor(c, 1, &v);

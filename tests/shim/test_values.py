@@ -75,7 +75,7 @@ EXPECTED: dict[str, Any] = {
     "proc.aname[18446744073709551615]": None,
     "proc.aexe": "/init",  # no blank while nothing is there yet
     "proc.aexe[1]": "",
-    "proc.aexepath": "/bin/sh",
+    "proc.aexepath": "/bin/sh ",  # a blank for what follows, though it is empty
     "proc.aargs": None,
     "proc.apid": 4700,
     "proc.apid[2]": 1,
@@ -291,6 +291,36 @@ def test_without_blocks(checked: Build, path: Path) -> None:
     result = one(checked, path, BARE, frames)
     check(result.events[0]["fields"], BARE)
     assert result.metrics["doubtful_values"] == 0
+
+
+def test_who_begot_whom(checked: Build, path: Path) -> None:
+    """Ancestors are main threads; those that begot may be others, and then lines and lists are made of these."""
+    threads = struct.pack("<2Q", world.THREAD, world.GRAND)
+    lineage = fake.define(50, slots.KIND_LINEAGE, fake.cells(numbers={slots.LINEAGE_MAIN: world.MAIN}, raw={slots.LINEAGE_ANCESTORS: struct.pack("<Q", world.PARENT), slots.LINEAGE_THREADS: threads}))
+    forms = ["proc.aname", "proc.anames", "proc.aname[1]", "proc.pname", "proc.aenv[1]", "proc.aenvs", "proc.aenv[A]", "proc.aexepath"]
+    fields = one(checked, path, forms, fake.batch(*world.DEFINITIONS, lineage, fake.event(1, world.block(50), world.IDS))).events[0]["fields"]
+    assert fields == {
+        "proc.aname": "worker init", "proc.anames": ["worker", "init"], "proc.aname[1]": "sh", "proc.pname": "sh", "proc.aenv[1]": "A=1 B= x ",
+        "proc.aenvs": ["A=1 B= x "], "proc.aenv[A]": "1",
+    }  # fmt: skip
+
+
+def test_a_line_has_blanks_for_what_is_empty(checked: Build, path: Path) -> None:
+    """As libsinsp joins: nothing before the first text, a blank for each that follows."""
+    names_ = [None, b"", b"a", None, b"", b"b", None]
+    threads = [fake.define(100 + n, slots.KIND_THREAD, fake.cells(texts={} if name is None else {slots.PROC_NAME: name})) for n, name in enumerate(names_)]
+    ids = struct.pack(f"<{len(names_)}Q", *range(100, 100 + len(names_)))
+    frames = fake.batch(*threads, fake.define(1, slots.KIND_LINEAGE, fake.cells(raw={slots.LINEAGE_ANCESTORS: ids})), fake.event(1, fake.cells(numbers={slots.LINEAGE: 1})))
+    assert one(checked, path, ["proc.aname", "proc.anames"], frames).events[0]["fields"] == {"proc.aname": "a   b ", "proc.anames": ["", "a", "", "b"]}
+
+
+def test_without_a_main_thread(checked: Build, path: Path) -> None:
+    """What belongs to the process is then what the thread itself knows; ancestor 0 is not known."""
+    cwd = fake.define(60, slots.KIND_THREAD, fake.cells(texts={slots.PROC_CWD: b"/own/", slots.PROC_NAME: b"own"}))
+    for lineage in (world.NO_LINEAGE, 0):
+        block = fake.cells(numbers={slots.LINEAGE: lineage} if lineage else {})
+        fields = one(checked, path, ["proc.cwd", "proc.aname[0]"], fake.batch(*world.DEFINITIONS, cwd, fake.event(1, block, {fake.THREAD_ID: 60}))).events[0]["fields"]
+        assert fields == {"proc.cwd": "/own/"}
 
 
 def test_blocks_that_are_not_there(checked: Build, path: Path) -> None:

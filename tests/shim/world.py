@@ -12,7 +12,7 @@ TS = 1_700_000_000_000_000_000
 TID = 4711
 ARGS = names.ARG_NAMES.index
 
-ETYPE, ZONE, MAIN, THREAD, PARENT, GRAND, ENV, PARENT_ENV, FD, FILES, WORKLOAD, LINEAGE, BARE_ETYPE, EMPTY_LINEAGE = range(1, 15)
+ETYPE, ZONE, MAIN, THREAD, PARENT, GRAND, ENV, PARENT_ENV, FD, FILES, WORKLOAD, LINEAGE, BARE_ETYPE, EMPTY_LINEAGE, NO_LINEAGE = range(1, 16)
 
 DEFINITIONS = [
     fake.define(
@@ -67,10 +67,11 @@ DEFINITIONS = [
         slots.KIND_LINEAGE,
         fake.cells(
             numbers={slots.LINEAGE_MAIN: MAIN, slots.SID_LEADER: PARENT, slots.PROC_PVPID: 2**64 - 1},
-            raw={slots.LINEAGE_ANCESTORS: struct.pack("<2Q", PARENT, GRAND), slots.LINEAGE_THREADS: struct.pack("<2Q", PARENT, GRAND)},
+            raw={slots.LINEAGE_ANCESTORS: struct.pack("<2Q", PARENT, GRAND)},
         ),
     ),
     fake.define(EMPTY_LINEAGE, slots.KIND_LINEAGE, fake.cells(numbers={slots.LINEAGE_MAIN: MAIN})),
+    fake.define(NO_LINEAGE, slots.KIND_LINEAGE, fake.cells()),
     fake.define(
         FD,
         slots.KIND_FD,

@@ -215,7 +215,7 @@ def evt_cells(cells: Cells, zone: ZoneState, event: Event) -> None:
     """Write the evt.* cells of an event that ``zone`` has just applied."""
     plan = PLANS[event.code]
     params = event.params
-    fd = zone.fd
+    fd = zone.event_fd
     first = args_cells(cells, zone, event)
     cells.number(slots.EVT_CPU, event.cpu)
     previous = zone.prev_ts
@@ -250,7 +250,8 @@ def evt_cells(cells: Cells, zone: ZoneState, event: Event) -> None:
         thread = zone.thread
         if thread is not None and thread.tid == thread.pid:
             bits |= slots.BIT_PROCINFO_MAIN
-    cells.number(slots.EVT_BITS, bits)
+    if bits:
+        cells.number(slots.EVT_BITS, bits)
     if plan.dir1 >= 0:
         _abspaths(cells, zone, plan, params)
 

@@ -25,6 +25,7 @@ from ..state.thread import Thread
 from ..state.zone import ZoneState
 from . import slots
 from .cells import Cells
+from .user import group_name, user_facts
 
 # What the raw value of a parameter is: bits 30 and 31 of its entry's length word (docs/protocol.md)
 RAW_NONE: Final = 0
@@ -49,7 +50,7 @@ K_PATH: Final = 7
 K_PID: Final = 8
 K_TUPLE: Final = 9
 K_MODE: Final = 10
-K_ID: Final = 11
+K_USER: Final = 11
 K_SIGNAL: Final = 12
 K_SYSCALL: Final = 13
 K_RELTIME: Final = 14
@@ -58,7 +59,8 @@ K_SIGSET: Final = 16
 K_SOCKADDR: Final = 17
 K_FDLIST: Final = 18
 K_VARIANT: Final = 19
-K_OTHER: Final = 20  # a number of a type that libsinsp has no form for
+K_GROUP: Final = 20
+K_OTHER: Final = 21  # a number of a type that libsinsp has no form for
 
 # type -> (what to do, width in bytes or 0 for any, signed)
 _FORMS: Final[dict[int, tuple[int, int, bool]]] = {
@@ -80,8 +82,8 @@ _FORMS: Final[dict[int, tuple[int, int, bool]]] = {
     tables.PT_ENUMFLAGS16: (K_ENUM, 2, False),
     tables.PT_ENUMFLAGS32: (K_ENUM, 4, False),
     tables.PT_MODE: (K_MODE, 4, False),
-    tables.PT_UID: (K_ID, 4, False),
-    tables.PT_GID: (K_ID, 4, False),
+    tables.PT_UID: (K_USER, 4, False),
+    tables.PT_GID: (K_GROUP, 4, False),
     tables.PT_SIGTYPE: (K_SIGNAL, 1, False),
     tables.PT_SYSCALLID: (K_SYSCALL, 2, False),
     tables.PT_RELTIME: (K_RELTIME, 8, False),
@@ -300,11 +302,14 @@ def _number(plan: ParamPlan, value: int, zone: ZoneState) -> tuple[bytes, bytes]
     if kind == K_PID:
         named = zone.find_thread(value)
         return fmt.decimal(value), safe(fmt.cstring(named.comm)) if named is not None else b""
-    if kind == K_ID:
+    if kind in (K_USER, K_GROUP):
         if value == _ID_NONE:
             return b"-1", b"<NONE>"
-        # Names come from a user list that a zone does not send; libsinsp's fallback knows root (docs/differences.md)
-        return fmt.decimal(value - (1 << 32) if value >= 1 << 31 else value), b"root" if value == 0 else fmt.NOT_AVAILABLE
+        shown = fmt.decimal(value - (1 << 32) if value >= 1 << 31 else value)
+        if zone.thread is None:
+            return shown, fmt.NOT_AVAILABLE
+        name = user_facts(zone, value)[0] if kind == K_USER else group_name(zone, value)
+        return shown, name if name else fmt.NOT_AVAILABLE
     if kind == K_SIGNAL:
         return fmt.decimal(value), fmt.signal(value)
     if kind == K_SYSCALL:
@@ -462,10 +467,7 @@ def _resolved_path(plan: ParamPlan, path: bytes, zone: ZoneState, params: list[b
 
 def working_directory(zone: ZoneState, thread: Thread) -> bytes:
     """The working directory of the thread's process, with a ``/`` at its end; ``./`` when its main thread is unknown."""
-    main = zone.main_thread(thread)
-    if main is None:
-        return b"./"
-    return main.cwd
+    return zone.cwd(thread)
 
 
 def directory_path(zone: ZoneState, thread: Thread, number: int) -> bytes:

@@ -174,12 +174,13 @@ def _resolved(zone: ZoneState, params: list[bytes], plan: PathPlan, path: bytes)
         return paths.concatenate(b"", path)
     base = plan.base
     if base == BASE_OPENED:
-        return paths.concatenate(b"", zone.fd.name if zone.fd is not None else UNKNOWN)
+        opened = zone.event_fd
+        return paths.concatenate(b"", opened.name if opened is not None else UNKNOWN)
     thread = zone.thread
     if base == BASE_CWD and thread is not None:
         return paths.concatenate(working_directory(zone, thread), path)
     if base == BASE_DIRFD:
-        fd = zone.fd
+        fd = zone.event_fd
         if fd is None or fd.kind != tables.SCAP_FD_DIRECTORY:
             return paths.concatenate(UNKNOWN, path)
         return paths.concatenate(_with_slash(fd), path)

@@ -47,11 +47,12 @@ def switch(zone: ZoneState, event: Event) -> None:
     """Faults of the thread that leaves the CPU, memory of its process. Its time on the CPU is that since the CPU's last switch."""
     params = event.params
     thread = zone.thread
-    last = zone.switches.get(event.cpu, 0)
-    if last != 0:
-        zone.exectime = event.ts - last
-    if last != 0 or len(zone.switches) < MAX_CPUS:
-        zone.switches[event.cpu] = event.ts
+    if zone.num_cpus > 0:
+        last = zone.switches.get(event.cpu, 0)
+        if last != 0:
+            zone.exectime = event.ts - last
+        if last != 0 or len(zone.switches) < MAX_CPUS:
+            zone.switches[event.cpu] = event.ts
     if thread is None:
         return
     thread.exectime = zone.exectime

@@ -171,7 +171,7 @@ def accept(zone: ZoneState, event: Event) -> None:
     if family in (PPM_AF_INET, PPM_AF_INET6):
         ends = Ends(data)
         ends.reduce()
-        sockinfo.update(fd, ends, False)
+        sockinfo.update(fd, ends)
         fd.kind = SCAP_FD_IPV6_SOCK if ends.is_wide() else SCAP_FD_IPV4_SOCK
         sockinfo.write_byte(fd, V6_L4 if ends.is_wide() else V4_L4, SCAP_L4_TCP)
     elif family == PPM_AF_UNIX:
@@ -290,7 +290,7 @@ def connect_ends(fd: Fd, data: bytes, address: bytes, entered: bytes) -> None:
             ends.dport = port_at(entered, 1 + size)
         ends.reduce()
         fd.kind = SCAP_FD_IPV6_SOCK if ends.is_wide() else SCAP_FD_IPV4_SOCK
-        changed = sockinfo.update(fd, ends, True)
+        changed = sockinfo.update(fd, ends)
         sockinfo.view(fd)
         if changed and fd.is_server() and fd.is_udp4():
             sockinfo.swap(fd)
@@ -450,7 +450,7 @@ def update_fd(zone: ZoneState, fd: Fd, data: bytes) -> bool:
             sockinfo.write_byte(fd, V4_L4, sockinfo.byte_at(fd, V4_SERVER_L4))
         if not ends.is_wide():
             fd.kind = SCAP_FD_IPV4_SOCK
-        changed = sockinfo.update(fd, ends, False)
+        changed = sockinfo.update(fd, ends)
         if not changed:
             sockinfo.view(fd)
             return False

@@ -141,61 +141,23 @@ class Ends:
         return len(self.sip) == 16
 
 
-def update(fd: Fd, ends: Ends, overwrite: bool) -> bool:
-    """Learn both ends, by the family of ``ends``; ``view`` has to follow. True if anything changed."""
-    if ends.is_wide():
-        return update6(fd, ends.sip, ends.sport, ends.dip, ends.dport, overwrite)
-    return update4(fd, ends.sip, ends.sport, ends.dip, ends.dport, overwrite)
-
-
-def update4(fd: Fd, sip: bytes, sport: int, dip: bytes, dport: int, overwrite: bool) -> bool:
-    """The IPv4 tuple learned from an event (parsers.cpp, update_ipv4_addresses_and_ports): the same tuple or its mirror image
-    changes nothing; else the source is replaced, and the destination if it is not known or ``overwrite``. True if anything
-    changed."""
+def update(fd: Fd, ends: Ends) -> bool:
+    """Learn both ends, by the family of ``ends``; ``view`` has to follow. The same ends or their mirror image change nothing,
+    if the socket is of that family already (parsers.cpp, set_ipv4_addresses_and_ports, set_ipv6_addresses_and_ports). True if
+    anything changed."""
     memory = fd.memory if fd.memory else ZERO
-    old_sip = memory[0:4]
-    old_dip = memory[4:8]
-    old_sport = memory[8] | memory[9] << 8
-    old_dport = memory[10] | memory[11] << 8
-    if fd.kind == SCAP_FD_IPV4_SOCK and (
-        (sip == old_sip and sport == old_sport and dip == old_dip and dport == old_dport)
-        or (dip == old_sip and dport == old_sport and sip == old_dip and sport == old_dport)
-    ):
+    size = len(ends.sip)
+    after = 2 * size
+    source = memory[0:size] + memory[after : after + 2]
+    dest = memory[size:after] + memory[after + 2 : after + 4]
+    new_source = ends.sip + port_bytes(ends.sport)
+    new_dest = ends.dip + port_bytes(ends.dport)
+    if new_source == source and new_dest == dest:
         return False
-    changed = sip != old_sip or sport != old_sport
-    if old_dip == ZERO4 or (overwrite and old_dip != dip):
-        old_dip = dip
-        changed = True
-    if old_dport == 0 or (overwrite and old_dport != dport):
-        old_dport = dport
-        changed = True
-    if changed:
-        fd.memory = sip + old_dip + port_bytes(sport) + port_bytes(old_dport) + memory[12:]
-    return changed
-
-
-def update6(fd: Fd, sip: bytes, sport: int, dip: bytes, dport: int, overwrite: bool) -> bool:
-    """The same for an IPv6 tuple (set_ipv6_addresses_and_ports)."""
-    memory = fd.memory if fd.memory else ZERO
-    old_sip = memory[0:16]
-    old_dip = memory[16:32]
-    old_sport = memory[32] | memory[33] << 8
-    old_dport = memory[34] | memory[35] << 8
-    if fd.kind == SCAP_FD_IPV6_SOCK and (
-        (sip == old_sip and sport == old_sport and dip == old_dip and dport == old_dport)
-        or (dip == old_sip and dport == old_sport and sip == old_dip and sport == old_dport)
-    ):
+    if new_source == dest and new_dest == source and fd.kind == (SCAP_FD_IPV4_SOCK if size == 4 else SCAP_FD_IPV6_SOCK):
         return False
-    changed = sip != old_sip or sport != old_sport
-    if old_dip == ZERO16 or (overwrite and old_dip != dip):
-        old_dip = dip
-        changed = True
-    if old_dport == 0 or (overwrite and old_dport != dport):
-        old_dport = dport
-        changed = True
-    if changed:
-        fd.memory = sip + old_dip + port_bytes(sport) + port_bytes(old_dport) + memory[36:]
-    return changed
+    fd.memory = ends.sip + ends.dip + new_source[size:] + new_dest[size:] + memory[after + 4 :]
+    return True
 
 
 def swap(fd: Fd) -> None:

@@ -358,7 +358,7 @@ class ThreadTable:
             if thread.is_invalid():
                 if unused > PLACEHOLDER_IDLE:
                     doomed.append(thread.tid)
-            elif idle >= 0 and unused > idle:
+            elif idle >= 0 and (unused > idle or (thread.group is not None and thread.group.alive == 0)):
                 doomed.append(thread.tid)
         for tid in doomed:
             self.remove(tid, ts)

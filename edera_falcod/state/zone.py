@@ -41,10 +41,14 @@ class ZoneState:
     number as known after parsing. ``event_fd``: the same unless libsinsp attaches none to the event (sinsp_evt::get_fd_info),
     which decides over evt.buffer and the like. ``exectime``: ns since the last switch of this CPU, for switch events, else 0.
     ``cpu_user``, ``cpu_system``: growth since the thread's last procinfo event, -1 for others.
+
+    ``removes_threads``: libsinsp's set_auto_threads_purging; without it threads that exited stay, dead, and so does their
+    children's parent, as in the recorded answers that we are held against. ``num_cpus``: as in libsinsp, no CPU time is
+    measured while it is 0, that is not known.
     """
 
     __slots__ = (
-        "boot_epoch", "table", "threads", "counters", "interfaces", "users", "thread", "fd", "event_fd", "fd_num", "fd_name_changed", "prev_ts", "ts",
+        "boot_epoch", "table", "threads", "counters", "interfaces", "users", "removes_threads", "num_cpus", "thread", "fd", "event_fd", "fd_num", "fd_name_changed", "prev_ts", "ts",
         "exectime", "cpu_user", "cpu_system", "old_name", "doomed", "doomed_tid", "closed", "closed_tid", "closed_fd", "enters", "switches", "cgroups",
     )  # fmt: skip
 
@@ -55,6 +59,8 @@ class ZoneState:
         self.threads: dict[int, Thread] = self.table.threads
         self.interfaces = Interfaces()
         self.users = Users(self.counters)
+        self.removes_threads = True
+        self.num_cpus = 0
         # About the event last applied
         self.thread: Thread | None = None
         self.fd: Fd | None = None
@@ -100,11 +106,12 @@ class ZoneState:
         self.prev_ts = self.ts
         self.ts = ts
         table = self.table
-        if self.doomed:
-            self.doomed = False
-            table.note_exit(self.doomed_tid, ts)
-            table.remove(self.doomed_tid, ts)
-        table.purge(ts)
+        if self.removes_threads:
+            if self.doomed:
+                table.note_exit(self.doomed_tid, ts)
+                table.remove(self.doomed_tid, ts)
+            table.purge(ts)
+        self.doomed = False
         if self.closed:
             self.closed = False
             closer = self.threads.get(self.closed_tid)

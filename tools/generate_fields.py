@@ -20,7 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from edera_falcod.fields import names  # noqa: E402
-from edera_falcod.fields.catalog import BITS, CELLS, FIELDS  # noqa: E402
+from edera_falcod.fields.catalog import FIELDS  # noqa: E402
+from edera_falcod.fields.layout import BITS, CELLS  # noqa: E402
 from edera_falcod.fields.markdown import markdown  # noqa: E402
 from edera_falcod.fields.registry import fields_json, prefix_hashes  # noqa: E402
 from edera_falcod.fields.spec import NO_NAME, Field, Kind, Op, Type  # noqa: E402
@@ -170,9 +171,9 @@ def check_lock(new: str) -> str | None:
     """Why the lock may not become ``new``, None if it may."""
     if not LOCK.exists():
         return None
-    for number, (old, now) in enumerate(zip(LOCK.read_text().splitlines(), [*new.splitlines(), *[""] * 100_000]), 1):
+    for number, (old, now) in enumerate(zip(LOCK.read_text().splitlines(), [*new.splitlines(), *[""] * 100_000], strict=False), 1):
         if old != now:
-            return f"registry.lock line {number} would change from {old!r} to {now!r}; released fields stay as they are (--break-lock: not released)"
+            return f"registry.lock line {number} would change from {old!r} to {now!r}: released fields stay (--break-lock if it is not)"
     return None
 
 

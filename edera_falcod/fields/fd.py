@@ -58,7 +58,9 @@ def is_local(address: bytes, local: frozenset[bytes]) -> bool:
         return True
     if len(address) == 16:
         prefix = address[:8]
-        return any([len(own) == 16 and own[:8] == prefix for own in local])
+        for own in local:
+            if len(own) == 16 and own[:8] == prefix:
+                return True
     return False
 
 
@@ -93,9 +95,7 @@ def fd_cells(cells: Cells, fd: Fd, local: frozenset[bytes]) -> None:
         cells.number(slots.FD_IS_SERVER, 0)
         if kind == t.SCAP_FD_UNIX_SOCK:
             cells.text(slots.FD_SOCKFAMILY, b"unix")
-        if not fd.has_role():
-            pass
-        else:
+        if fd.has_role():
             # fd.cproto is the only one of its kind that looks at roles alone: an empty text for what is not an IP socket
             cells.text(slots.FD_CPROTO, b"")
     cells.text(slots.FD_L4PROTO, protocol)

@@ -60,8 +60,8 @@ def markdown() -> str:
     lines += [
         "## evt.arg.NAME, evt.rawarg.NAME",
         "",
-        "`evt.arg.NAME` is text for every NAME. The type of `evt.rawarg.NAME` is below; where that is text of a number that may be negative, there is",
-        "`evt.rawarg.NAME.unsigned` too.",
+        "`evt.arg.NAME` is text for every NAME. The type of `evt.rawarg.NAME` is below; where that is text of a number that may be",
+        "negative, there is `evt.rawarg.NAME.unsigned` too.",
         "",
         "| NAME | type of evt.rawarg.NAME |",
         "|---|---|",

@@ -15,26 +15,28 @@ NORMAL: Final = 1  # all else: files and directories, mostly
 HIGH: Final = 2  # processes, identities, connections
 NOTICE: Final = 3  # what edera-falcod itself has to tell
 
-_HIGH_CATEGORIES: Final = frozenset((t.EC_PROCESS, t.EC_USER, t.EC_SIGNAL))
-_LOW_CATEGORIES: Final = frozenset(
-    (t.EC_IO_READ, t.EC_IO_WRITE, t.EC_IO_OTHER, t.EC_MEMORY, t.EC_WAIT, t.EC_SLEEP, t.EC_TIME, t.EC_SCHEDULER, t.EC_PROCESSING, t.EC_INTERNAL)
+_LOW_KINDS: Final = frozenset(
+    (t.EC_IO_READ, t.EC_IO_WRITE, t.EC_IO_OTHER, t.EC_MEMORY, t.EC_WAIT, t.EC_SLEEP, t.EC_TIME, t.EC_SCHEDULER, t.EC_PROCESSING)
 )
+_LOW_NAMES: Final = frozenset(
+    "futex fstat stat lstat newfstatat lseek llseek getdents getdents64 getuid geteuid getgid getegid page_fault procinfo".split()
+)
+_HIGH_KINDS: Final = frozenset((t.EC_PROCESS, t.EC_USER, t.EC_SIGNAL))
 _HIGH_NAMES: Final = frozenset(
     """
-    clone clone3 fork vfork execve execveat procexit setsid setpgid prctl ptrace seccomp unshare setns setuid setgid setresuid setresgid setreuid setregid
-    capset chroot connect accept accept4 bind listen socket socketpair dup dup2 dup3 mount umount umount2 init_module finit_module delete_module bpf
-    memfd_create pidfd_getfd process_vm_writev kill tkill tgkill userfaultfd keyctl
+    accept accept4 bind bpf connect delete_module dup dup2 dup3 finit_module init_module keyctl listen memfd_create mount process_vm_writev
+    seccomp socket socketpair umount umount2 userfaultfd
     """.split()
 )
 
 
 def _priority(info: EventInfo) -> int:
-    if info.name.decode() in _HIGH_NAMES:
+    name = info.name.decode()
+    if name in _HIGH_NAMES:
         return HIGH
-    kind = info.kind
-    if kind in _LOW_CATEGORIES:
+    if name in _LOW_NAMES or info.kind in _LOW_KINDS:
         return LOW
-    return HIGH if kind in _HIGH_CATEGORIES and info.is_syscall else NORMAL
+    return HIGH if info.kind in _HIGH_KINDS else NORMAL
 
 
 PRIORITIES: Final[list[int]] = [_priority(info) for info in t.EVENTS]

@@ -99,12 +99,12 @@ def lines(path: Path, every: int = 1, forms: list[str] | None = None) -> Iterato
             view = EventView(record.data, core.table, hex_binary=True)
             found = values(view, chosen if chosen is not None else all_forms(event.code))
             info = EVENTS[event.code]
-            yield {
-                "num": number, "ts": event.ts, "tid": event.tid, "cpu": event.cpu, "etype": event.code, "type": info.name.decode(), "fields": found,
-            }  # fmt: skip
+            line = {"num": number, "ts": event.ts, "tid": event.tid, "cpu": event.cpu, "etype": event.code}
+            yield {**line, "type": info.name.decode(), "fields": found}
     if core.refused:
         print(f"refused: {core.refused}", file=sys.stderr)
-    print(f"{core.seq} events, {core.event_bytes / max(core.seq, 1):.0f} bytes each; {core.defined} blocks, {core.defined_bytes} bytes", file=sys.stderr)
+    size = core.event_bytes / max(core.seq, 1)
+    print(f"{core.seq} events, {size:.0f} bytes each; {core.defined} blocks, {core.defined_bytes} bytes", file=sys.stderr)
 
 
 def main() -> int:

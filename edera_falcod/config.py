@@ -256,6 +256,13 @@ class EderaConfig:
         Choice("default", "mirror"),
         "Which system calls zones are asked for: their default set, or what Falco's own driver has enabled (as the shim reports it).",
     )
+    max_zones: int = option(1024, Whole(1, 100_000), "Zones that are watched at a time; further ones are told of and left alone.")
+    workloads: str = option(
+        "zone",
+        Choice("zone", "cgroup"),
+        "Which workload a process belongs to. zone: in a zone with one workload, that one; else as cgroup: the one whose id is in a "
+        "cgroup path of the process.",
+    )
 
 
 @dataclass(frozen=True)
@@ -274,6 +281,7 @@ class FalcoConfig:
         Words("consumer names", r"[A-Za-z0-9._:@-]{1,64}"),
         "Consumers for which events are kept from the start, whether or not they have connected yet.",
     )
+    notices: bool = option(True, Bool(), "Whether consumers get notices (edera.notice.*): zones that come and go, gaps, overload.")
 
 
 @dataclass(frozen=True)
@@ -311,8 +319,6 @@ class DaemonConfig:
     """The process."""
 
     loop: str = option("auto", Choice("auto", "uvloop", "asyncio"), "The event loop; auto: uvloop where it can be imported.")
-    max_zones: int = option(1024, Whole(1, 100_000), "Zones that are monitored at a time; further ones are told and left alone.")
-    max_threads: int = option(131_072, Whole(1024, 4_194_304), "Threads that are known of one zone; further ones are counted.")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ import inspect
 from collections import deque
 from importlib.metadata import version
 from types import TracebackType
-from typing import Any, Final, final
+from typing import Any, Final, cast, final
 
 import grpclib.client
 import grpclib.protocol
@@ -240,8 +240,7 @@ class _Protocol(grpclib.protocol.H2Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is no instance of it
         self.processor = _Processor(self.handler, self.connection)
 
     def connection_lost(self, exc: BaseException | None) -> None:

@@ -65,7 +65,14 @@ class Notices:
         self.made = 0
 
     def tell(
-        self, kind: str, text: str, ts: int, account: ZoneAccount | None = None, zone_block: Block | None = None, cause: str = "", count: int = 0
+        self,
+        kind: str,
+        text: str,
+        ts: int,
+        account: ZoneAccount | None = None,
+        zone_block: Block | None = None,
+        cause: str = "",
+        count: int = 0,
     ) -> None:
         """Put a notice into the ring. ``ts``: ns since the epoch, the host's clock. ``account``: of the zone that it is about."""
         if not self.enabled:

@@ -193,7 +193,8 @@ class Ring:
     """All zones' accounts and all consumers' queues. ``head`` is the last sequence number given, ``first - 1`` at the start."""
 
     __slots__ = (
-        "_born", "_list", "_marks", "_next_zone", "_oversize", "_strict", "budget", "consumers", "forgotten", "gone", "head", "max_age", "zones",
+        "_born", "_list", "_marks", "_next_zone", "_oversize", "_strict",
+        "budget", "consumers", "forgotten", "gone", "head", "max_age", "zones",
     )
 
     def __init__(self, budget: int = BUDGET, max_age: float = MAX_AGE, first: int = 1) -> None:

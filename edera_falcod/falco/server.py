@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from . import frames
 from .batch import Batcher
@@ -58,7 +58,7 @@ class Link(asyncio.Protocol):
     # What asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast(asyncio.Transport, transport)  # uvloop's is no instance of it
         self._transport = transport
         transport.set_write_buffer_limits(high=WRITE_HIGH)
         server = self._server

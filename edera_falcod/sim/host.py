@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, Final, cast, final
 
 import grpclib.const
 import grpclib.server
@@ -66,7 +66,7 @@ from ..edera.control import (
     ZoneSpec,
     ZoneState,
     ZoneStatus,
-    present,
+    monitor_request,
 )
 from ..scap.capture import Interface
 from .feed import Feed, framed
@@ -128,6 +128,7 @@ class SimZone:
         self.feed: Feed | None = None
         self.progress = Progress()
         self.players: list[Player] = []
+        self.refuses = False  # its streams are refused
         self.opened = 0  # streams, ever
         self.requests: list[tuple[int, ...]] = []  # system call sets of all updates
         self.stopped = 0  # streams that were ended by Stop
@@ -244,8 +245,7 @@ class SimHost(ControlServiceBase):
             return
         server.close()
         for transport in list(self._transports):
-            if isinstance(transport, asyncio.WriteTransport):
-                transport.abort()
+            cast(asyncio.WriteTransport, transport).abort()  # uvloop's is no instance of it
         await server.wait_closed()
         while self._transports:
             self._all_closed.clear()
@@ -455,11 +455,13 @@ class SimHost(ControlServiceBase):
         zone = next((zone for zone in self.zones.values() if zone.id == request.zone_id), None)
         if zone is None:
             raise GRPCError(Status.NOT_FOUND, f"zone {request.zone_id} not found")
-        if not present(request.update):
+        if zone.refuses:
+            raise GRPCError(Status.FAILED_PRECONDITION, f"zone {zone.id} has no agent")
+        asked, syscalls = monitor_request(request)
+        if asked != "update":
             raise GRPCError(Status.INVALID_ARGUMENT, "the first request must be an update")
         await stream.send_initial_metadata()
         zone.opened += 1
-        syscalls = tuple(request.update.enabled_syscalls)
         zone.requests.append(syscalls)
         if zone.feed is None:
             await self._follow(stream, zone, None)
@@ -481,15 +483,16 @@ class SimHost(ControlServiceBase):
         """Read the requests of a stream to their end."""
         while True:
             request = await stream.recv_message()
-            if request is None or present(request.stop):
-                zone.stopped += request is not None
+            asked, syscalls = monitor_request(request) if request is not None else ("", ())
+            if asked == "update":
+                zone.requests.append(syscalls)
+                if player is not None:
+                    player.update(syscalls)
+            elif request is None or asked == "stop":
+                zone.stopped += asked == "stop"
                 if player is not None:
                     player.finish()
                 return
-            if present(request.update):
-                zone.requests.append(tuple(request.update.enabled_syscalls))
-                if player is not None:
-                    player.update(zone.requests[-1])
 
     async def _leave(self, zone: SimZone, player: Player) -> None:
         """Let the zone exit when its capture is over, if that is how it is played."""

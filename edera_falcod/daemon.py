@@ -1,0 +1,292 @@
+"""`edera-falcod run`: the rooms wired together under one TaskGroup, from the first socket to the last.
+
+    edera/zones --> pipeline --> falco/ring --> falco/server --> consumers
+                                     ^ notices        ops/ctl <-- everything
+
+Start: sockets first (who cannot have them fails at once), then consumers may connect, then zones are looked for. Stop, on SIGTERM or
+SIGINT: zones' streams are closed, consumers get what still waits for them for a moment, then everything is closed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from . import __version__, log
+from .config import Config, ConfigError, Group, User, load, reference
+from .edera.lifecycle import State
+from .edera.zones import LinkState, Zones
+from .edera.zonestream import Settings
+from .falco.listener import Access, Listener, ListenError
+from .falco.notices import Notices
+from .falco.ring import Ring
+from .falco.server import Registry, Server
+from .fields import registry
+from .fields.workload import Attribution
+from .ops.ctl import Ctl, CtlServer
+from .ops.status import View, ZoneFacts, status, unwell
+from .ops.systemd import Notifier
+from .pipeline import Pipelines
+
+TICK: Final = 1.0  # seconds
+SEQ_SHIFT: Final = 20  # sequence numbers begin at seconds since the epoch << this: they grow over restarts at up to 1M events/s
+# The hot path makes garbage by reference counts alone; the collector only has to find what zones leave behind.
+GC_THRESHOLDS: Final = (50_000, 20, 50)
+
+EPILOG: Final = """examples:
+  edera-falcod run
+  edera-falcod run --config ./falcod.toml --log-level debug
+  edera-falcod run --edera-socket /tmp/edera.sock --socket /tmp/falco.sock --set ctl.socket=/tmp/ctl.sock
+  EDERA_FALCOD_BUFFER_SIZE=256MiB edera-falcod run
+  edera-falcod run --print-config > /etc/edera-falcod/config.toml
+
+Every key SECTION.KEY of the configuration file can be given as --set SECTION.KEY=VALUE or as the variable
+EDERA_FALCOD_SECTION_KEY; --print-config lists them with their meaning."""
+
+
+class Daemon:
+    """One daemon. ``ready`` is set when consumers can connect; ``stop`` ends it. ``changed`` wakes whoever waits for room in the ring."""
+
+    def __init__(self, config: Config, first_seq: int | None = None) -> None:
+        self.config = config
+        self.log = log.get("daemon")
+        self.ready = asyncio.Event()
+        self.stop = asyncio.Event()
+        self.started_at = time.time()
+        first = int(self.started_at) << SEQ_SHIFT if first_seq is None else first_seq
+        self.ring = Ring(config.buffer.size, config.buffer.age, first)
+        for name in config.falco.consumers:
+            self.ring.declare(name)
+        self.notices = Notices(self.ring, config.falco.notices)
+        self.pipelines = Pipelines(self.ring, self.notices, Attribution[config.edera.workloads.upper()], log.get("pipeline"))
+        settings = Settings(
+            reconcile=config.edera.reconcile,
+            snapshot_timeout=config.edera.snapshot_timeout,
+            max_snapshot=config.edera.max_snapshot,
+            max_zones=config.edera.max_zones,
+        )
+        self.zones = Zones(config.edera.socket, self.pipelines, settings)
+        hashes = registry.prefix_hashes()
+        access = Access(
+            frozenset([User.number(user) for user in config.falco.allow_users]),
+            frozenset([Group.number(group) for group in config.falco.allow_groups]),
+        )
+        self.server = Server(
+            self.ring,
+            Registry(len(hashes) - 1, lambda fields: hashes[fields]),
+            __version__,
+            log.get("falco"),
+            time.time,
+            access=access,
+            changed=self._consumers_changed,
+        )
+        self.ctl = CtlServer(Ctl(lambda: status(self.view())))
+        self.lost_at: dict[str, float] = {}
+        self._notifier = Notifier()
+        self._mirrored: tuple[int, ...] = ()
+
+    def view(self) -> View:
+        """What status is made of."""
+        facts: dict[str, ZoneFacts] = {}
+        for zone_id, pipeline in self.pipelines.by_id.items():
+            state = pipeline.state
+            facts[zone_id] = ZoneFacts(
+                pipeline.account,
+                threads=len(state.threads),
+                fds=state.table.fd_budget.entries,
+                tainted=pipeline.tainted,
+                rate=pipeline.rate,
+                refused=dict(state.counters.items()),
+            )
+        return View(self.zones, self.ring, self.server, facts, self.lost_at, self.started_at)
+
+    async def run(self) -> None:
+        """Until ``stop`` is set. Raises ListenError when a socket cannot be had."""
+        config = self.config
+        falco = Listener(config.falco.socket, config.falco.mode, Group.number(config.falco.group) if config.falco.group else -1)
+        ctl = Listener(config.ctl.socket, config.ctl.mode, Group.number(config.ctl.group) if config.ctl.group else -1)
+        try:
+            for listener in (falco, ctl):
+                listener.open()
+            assert falco.socket is not None and ctl.socket is not None
+            await self.server.start(falco.socket)
+            await self.ctl.start(ctl.socket)
+            self.log.info("listening", falco=config.falco.socket, ctl=config.ctl.socket, version=__version__, first_seq=self.ring.head + 1)
+            self._notifier.send("READY=1")
+            self.ready.set()
+            async with asyncio.TaskGroup() as group:
+                jobs = [group.create_task(self.zones.run(), name="zones"), group.create_task(self._tick(), name="tick")]
+                await self.stop.wait()
+                self.log.info("stopping")
+                self._notifier.send("STOPPING=1")
+                self.pipelines.closing = True
+                for job in jobs:
+                    job.cancel()
+            if not await self.server.drain(config.buffer.drain):
+                self.log.warning("consumers did not take all that waited for them", seconds=config.buffer.drain)
+        finally:
+            await self.server.close()
+            await self.ctl.close()
+            falco.close()
+            ctl.close()
+            gc.unfreeze()
+        self.log.info("stopped", events=self.ring.head)
+
+    async def _tick(self) -> None:
+        """Once a second: ages, rates, losses to tell, the service manager."""
+        last = time.monotonic()
+        fed = last
+        while True:
+            await asyncio.sleep(TICK)
+            now = time.monotonic()
+            self.ring.tick(now)
+            self.pipelines.tick(now - last)
+            for name, count in self.notices.look(now, int(time.time() * 1e9)).items():
+                self.lost_at[name] = now
+                self.log.warning("events dropped", consumer=name, count=count)
+            for name in [name for name in self.lost_at if name not in self.ring.consumers]:
+                del self.lost_at[name]
+            if self._notifier.watchdog and now - fed >= self._notifier.watchdog / 4:
+                fed = now
+                self._notifier.send(f"WATCHDOG=1\nSTATUS={self._summary()}")
+            last = now
+
+    def _summary(self) -> str:
+        live = sum([1 for stream in self.zones.streams.values() if stream.state is State.LIVE])
+        link = "up" if self.zones.link is LinkState.UP else "down"
+        connected = sum([1 for consumer in self.ring.consumers.values() if consumer.attached])
+        problems = unwell(self.view())
+        text = f"Edera {link}, {live} of {len(self.zones.streams)} zones live, {connected} consumers"
+        return f"{text}; {problems[0]}" if problems else text
+
+    def _consumers_changed(self) -> None:
+        """Consumers came, went, or changed what they mirror: zones are asked for all that any of them wants."""
+        if self.config.edera.syscalls != "mirror":
+            return
+        wanted: set[int] = set()
+        for link in self.server.links:
+            if link.consumer is not None and link.codes is not None:
+                wanted.update(link.codes)
+        codes = tuple(sorted(wanted)) or self._mirrored  # a Falco that restarts wants the same again
+        if codes != self._mirrored:
+            self._mirrored = codes
+            self.log.info("system calls changed", count=len(codes))
+            self.zones.set_syscalls(codes)
+
+    def reload(self, fresh: Callable[[], Config]) -> None:
+        """SIGHUP: take from the new configuration what can change without a restart, and say what cannot."""
+        try:
+            config = fresh()
+        except ConfigError as error:
+            self.log.error("configuration not reloaded", error=str(error))
+            return
+        log.configure(config.log.level, config.log.format)
+        stale = [
+            f"{section}.{key}"
+            for section in ("edera", "falco", "buffer", "ctl", "daemon")
+            for key in vars(getattr(config, section))
+            if getattr(getattr(config, section), key) != getattr(getattr(self.config, section), key)
+        ]
+        self.log.info("configuration reloaded", needs_restart=stale or None)
+
+
+def loop_factory(config: Config) -> Callable[[], asyncio.AbstractEventLoop]:
+    """As configured; raises ConfigError when uvloop is asked for and not there."""
+    if config.daemon.loop == "asyncio":
+        return asyncio.new_event_loop
+    try:
+        import uvloop
+    except ImportError:
+        if config.daemon.loop == "uvloop":
+            raise ConfigError("daemon.loop = 'uvloop': uvloop is not installed; install it or use auto") from None
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("-c", "--config", metavar="FILE", help="configuration (default: /etc/edera-falcod/config.toml if it is there)")
+    parser.add_argument("--edera-socket", metavar="PATH", help="the Edera daemon's socket (edera.socket)")
+    parser.add_argument("--socket", metavar="PATH", help="the consumer socket (falco.socket)")
+    parser.add_argument("--ctl-socket", metavar="PATH", help="the ctl socket (ctl.socket)")
+    parser.add_argument("--log-level", metavar="LEVEL", help="debug, info, warning or error (log.level)")
+    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="any key of the configuration; repeatable")
+    parser.add_argument("--check-config", action="store_true", help="read the configuration, say whether it is good, and exit")
+    parser.add_argument("--print-config", action="store_true", help="print every key with its default and meaning, and exit")
+
+
+def config_of(args: argparse.Namespace) -> Config:
+    flags = list(args.set)
+    for name, value in (
+        ("edera.socket", args.edera_socket),
+        ("falco.socket", args.socket),
+        ("ctl.socket", args.ctl_socket),
+        ("log.level", args.log_level),
+    ):
+        if value is not None:
+            flags.append(f"{name}={value}")
+    return load(args.config, flags=flags)
+
+
+async def serve(daemon: Daemon, fresh: Callable[[], Config]) -> None:
+    """Run with signals: SIGTERM and SIGINT stop, a second one at once; SIGHUP reloads."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    assert task is not None
+
+    def stop() -> None:
+        if daemon.stop.is_set():
+            task.cancel()
+        daemon.stop.set()
+
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    for number in numbers:
+        loop.add_signal_handler(number, stop)
+    loop.add_signal_handler(signal.SIGHUP, daemon.reload, fresh)
+    try:
+        with contextlib.suppress(asyncio.CancelledError):
+            await daemon.run()
+    finally:
+        for number in (*numbers, signal.SIGHUP):
+            loop.remove_signal_handler(number)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit code: 0 stopped, 1 failed, 2 the configuration cannot be used."""
+    if args.print_config:
+        print(reference())
+        return 0
+    try:
+        config = config_of(args)
+        factory = loop_factory(config)
+    except ConfigError as error:
+        print(f"edera-falcod: {error}", file=sys.stderr)
+        return 2
+    if args.check_config:
+        print("the configuration is good")
+        return 0
+    log.configure(config.log.level, config.log.format)
+    gc.set_threshold(*GC_THRESHOLDS)
+
+    async def main() -> None:
+        await serve(Daemon(config), lambda: config_of(args))
+
+    logger: Any = log.get("daemon")
+    try:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(main())
+    except ListenError as error:
+        logger.error("cannot start", error=str(error))
+        return 1
+    except ExceptionGroup as group:
+        logger.error("internal error", exc_info=group)
+        return 1
+    return 0

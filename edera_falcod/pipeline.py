@@ -1,0 +1,276 @@
+"""A zone's way through the core: replies in, records out. One object per zone, so that one zone's trouble stays its own.
+
+`Pipelines` is what the edera room tells (edera/sink.py); `ZonePipeline` reads a zone's replies, keeps its state, and gives the ring
+a record for each event. An event that no consumer has room for still changes the state, but is not encoded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import ipaddress
+import time
+from collections.abc import Callable
+from typing import Any, Final, final
+
+from .edera.lifecycle import State
+from .edera.sink import Verdict, ZoneInfo
+from .falco import notices
+from .falco.accounting import INTERNAL, ZoneAccount
+from .falco.notices import Notices
+from .falco.ring import Ring
+from .falco.zoneblock import zone_block
+from .fields.blocks import IDS
+from .fields.priority import PRIORITIES
+from .fields.record import Encoder
+from .fields.workload import Workload, Workloads, host_block
+from .scap.errors import EMPTY, OLD_EVENT, UNKNOWN_EVENT, WireError
+from .scap.snapshot import SnapshotThread
+from .scap.tables import PPME_CPU_HOTPLUG_E
+from .scap.wire import SnapshotReader, parse_reply
+from .state.block import Block
+from .state.zone import ZoneState
+
+# Replies that we do not understand but that leave nothing wrong behind: of a zone that is newer, or older, than we are.
+HARMLESS: Final = frozenset({UNKNOWN_EVENT, OLD_EVENT, EMPTY})
+SLICE: Final = 0.005  # seconds of work on a snapshot before others get their turn
+LOSS_SPACING: Final = 30.0  # seconds between reseeds that are asked for because of our own faults: a repeated one must not keep us busy
+RATE_MEMORY: Final = 5.0  # seconds over which a zone's rate is averaged
+
+
+@final
+class ZonePipeline:
+    """One zone. ``refused_snapshots`` counts snapshots that could not be read, ``imported`` those that could, ``import_time`` the
+    seconds that the last one took."""
+
+    __slots__ = (
+        "_drops", "_fault_at", "_log", "_rate_count", "_ring", "account", "encoder", "import_time", "imported", "info", "rate",
+        "refused_snapshots", "seeded", "state", "stream_state", "tainted", "workloads",
+    )  # fmt: skip
+
+    def __init__(self, ring: Ring, info: ZoneInfo, host: Block, attribution: int, log: Any) -> None:
+        self._ring = ring
+        self._log = log.bind(zone=info.id, name=info.name)
+        self.account: ZoneAccount = ring.add_zone(info.id, info.name)
+        self.state = ZoneState()
+        self.workloads = Workloads(attribution, host)
+        self.encoder = Encoder(self.account.index, self.state, None, self.workloads)
+        self.info = info
+        self.stream_state = State.DISCOVERED
+        self.tainted = True  # until the first snapshot
+        self.seeded = False
+        self.imported = 0
+        self.refused_snapshots = 0
+        self.import_time = 0.0
+        self.rate = 0.0
+        self._rate_count = 0
+        self._drops = 0
+        self._fault_at = -LOSS_SPACING
+        self.change(info)
+
+    @property
+    def block(self) -> Block:
+        block = self.encoder.zone_block
+        assert block is not None
+        return block
+
+    def change(self, info: ZoneInfo) -> None:
+        """What the host says of the zone is now this."""
+        if not self.imported or info.ips != self.info.ips:
+            self.state.interfaces.set_addresses(_addresses(info.ips))
+        self.info = info
+        self.account.name = info.name
+        self._make_block()
+
+    def taint(self, tainted: bool) -> None:
+        if tainted != self.tainted:
+            self.tainted = tainted
+            self._make_block()
+
+    def _make_block(self) -> None:
+        info = self.info
+        own = tuple(address for address in _addresses(info.ips) if not ipaddress.ip_address(address).is_loopback)
+        self.encoder.zone_block = zone_block(
+            info.id, info.name, info.state, info.host, info.domid, own, info.kernel, info.annotations, info.ready_at, self.tainted
+        )
+
+    def replace_workloads(self, found: list[Workload]) -> None:
+        """The zone runs these workloads now."""
+        first = IDS.last + 1
+        IDS.last += len(found)
+        self.workloads.replace(found, first)
+
+    def messages(self, batch: list[bytes], start: int) -> tuple[int, Verdict]:
+        """See ``ZoneSink.messages``."""
+        ring = self._ring
+        account = self.account
+        state = self.state
+        encoder = self.encoder
+        verdict = Verdict.OK
+        ts = account.last_ts
+        for index in range(start, len(batch)):
+            data = batch[index]
+            try:
+                event = parse_reply(data, 0, len(data))
+            except WireError as error:
+                account.received += 1
+                account.bytes += len(data)
+                account.refuse(error.cause)
+                if error.cause not in HARMLESS:
+                    verdict |= Verdict.MALFORMED
+                self._log.warning("reply refused", cause=error.cause, bytes=len(data))
+                continue
+            if isinstance(event, SnapshotReader):
+                account.last_ts = ts
+                return index, verdict
+            account.received += 1
+            account.bytes += len(data)
+            ts = event.ts
+            code = event.code
+            try:
+                state.apply(event)
+                if ring.wants(account, PRIORITIES[code]):
+                    ring.append(encoder.encode(event, ring.head + 1))
+                else:
+                    ring.skip(account)
+            except Exception:  # ours, whatever the zone sent: this event is lost, and its state may be wrong
+                account.refuse(INTERNAL)
+                self._log.exception("internal error", event=code, tid=event.tid)
+                now = time.monotonic()
+                if now - self._fault_at >= LOSS_SPACING:
+                    self._fault_at = now
+                    verdict |= Verdict.LOSS
+            if code == PPME_CPU_HOTPLUG_E:
+                verdict |= Verdict.HOTPLUG
+        account.last_ts = ts
+        if state.counters.drop_events != self._drops:  # the zone's own driver has told of a loss
+            self._drops = state.counters.drop_events
+            verdict |= Verdict.LOSS
+        return len(batch), verdict
+
+    async def snapshot(self, message: bytes) -> Verdict:
+        """See ``ZoneSink.snapshot``. It is read whole before the old state is given up, in slices, so that other zones go on."""
+        began = time.monotonic()
+        try:
+            reader = parse_reply(message, 0, len(message))
+            if not isinstance(reader, SnapshotReader):
+                raise WireError(EMPTY)
+            threads: list[SnapshotThread] = []
+            pause = began + SLICE
+            while (thread := reader.next_thread()) is not None:
+                threads.append(thread)
+                if time.monotonic() >= pause:
+                    await asyncio.sleep(0)
+                    pause = time.monotonic() + SLICE
+        except WireError as error:
+            self.refused_snapshots += 1
+            self._log.warning("snapshot refused", cause=error.cause, bytes=len(message))
+            return Verdict.MALFORMED
+        state = self.state
+        state.begin_snapshot(reader.boot_epoch)
+        pause = time.monotonic() + SLICE
+        for thread in threads:
+            state.add_snapshot_thread(thread)
+            if time.monotonic() >= pause:
+                await asyncio.sleep(0)
+                pause = time.monotonic() + SLICE
+        state.end_snapshot()
+        self.imported += 1
+        self.import_time = time.monotonic() - began
+        self._drops = state.counters.drop_events
+        self.taint(False)
+        left_out = reader.dropped_threads + reader.dropped_fds
+        self._log.info(
+            "snapshot imported",
+            threads=len(state.threads),
+            bytes=len(message),
+            ms=round(1000 * self.import_time),
+            left_out=left_out or None,
+        )
+        return Verdict.OK
+
+    def tick(self, seconds: float) -> None:
+        """``seconds`` have passed."""
+        weight = min(1.0, seconds / RATE_MEMORY)
+        self.rate += weight * ((self.account.received - self._rate_count) / max(seconds, 0.001) - self.rate)
+        self._rate_count = self.account.received
+
+
+def _addresses(texts: tuple[str, ...]) -> list[bytes]:
+    found: list[bytes] = []
+    for text in texts:
+        try:
+            found.append(ipaddress.ip_address(text.partition("/")[0]).packed)
+        except ValueError:
+            continue
+    return found
+
+
+@final
+class Pipelines:
+    """All zones' pipelines, told by the edera room. ``by_id``: those that live. ``wall``: seconds since the epoch."""
+
+    def __init__(self, ring: Ring, told: Notices, attribution: int, log: Any, wall: Callable[[], float] = time.time) -> None:
+        self.by_id: dict[str, ZonePipeline] = {}
+        self.closing = False  # zones that go now go with us: no notice
+        self._ring = ring
+        self._notices = told
+        self._attribution = attribution
+        self._host = host_block(IDS.next())
+        self._log = log
+        self._wall = wall
+
+    def _tell(self, kind: str, pipeline: ZonePipeline, text: str, cause: str = "") -> None:
+        self._notices.tell(kind, text, int(self._wall() * 1e9), pipeline.account, pipeline.block, cause)
+
+    # What the edera room tells
+
+    def zone_changed(self, zone: ZoneInfo) -> None:
+        pipeline = self.by_id.get(zone.id)
+        if pipeline is None:
+            pipeline = ZonePipeline(self._ring, zone, self._host, self._attribution, self._log)
+            self.by_id[zone.id] = pipeline
+            self._tell(notices.ZONE_DISCOVERED, pipeline, f"zone {zone.name or zone.id} was discovered")
+        else:
+            pipeline.change(zone)
+
+    def zone_state(self, zone_id: str, state: State, reason: str) -> None:
+        pipeline = self.by_id[zone_id]
+        before, pipeline.stream_state = pipeline.stream_state, state
+        if state is State.LIVE and before is not State.LIVE:
+            name = pipeline.info.name or zone_id
+            threads = len(pipeline.state.threads)
+            if pipeline.seeded:
+                self._tell(notices.ZONE_RESEEDED, pipeline, f"zone {name} was learned anew: {threads} threads", before.value)
+            else:
+                self._tell(notices.ZONE_LIVE, pipeline, f"zone {name} is live with {threads} threads")
+            pipeline.seeded = True
+
+    def messages(self, zone_id: str, batch: list[bytes], start: int) -> tuple[int, Verdict]:
+        return self.by_id[zone_id].messages(batch, start)
+
+    async def snapshot(self, zone_id: str, message: bytes) -> Verdict:
+        verdict = await self.by_id[zone_id].snapshot(message)
+        if verdict is Verdict.OK:
+            # What a snapshot makes lives long: the collector need not look at it again and again.
+            gc.freeze()
+        return verdict
+
+    def gap(self, zone_id: str, cause: str) -> None:
+        pipeline = self.by_id[zone_id]
+        pipeline.account.gaps += 1
+        pipeline.taint(True)
+        if not self.closing:
+            name = pipeline.info.name or zone_id
+            self._tell(notices.GAP, pipeline, f"events of zone {name} may be missing here: {cause.replace('_', ' ')}", cause)
+
+    def zone_gone(self, zone_id: str, reason: str) -> None:
+        pipeline = self.by_id.pop(zone_id)
+        if not self.closing:
+            self._tell(notices.ZONE_GONE, pipeline, f"zone {pipeline.info.name or zone_id} is gone: {reason}", reason)
+        self._ring.remove_zone(pipeline.account)
+        gc.unfreeze()  # so that what it leaves behind can be collected
+
+    def tick(self, seconds: float) -> None:
+        for pipeline in self.by_id.values():
+            pipeline.tick(seconds)

@@ -259,9 +259,9 @@ class EderaConfig:
     max_zones: int = option(1024, Whole(1, 100_000), "Zones that are watched at a time; further ones are told of and left alone.")
     workloads: str = option(
         "zone",
-        Choice("zone", "cgroup"),
+        Choice("zone", "cgroup", "none"),
         "Which workload a process belongs to. zone: in a zone with one workload, that one; else as cgroup: the one whose id is in a "
-        "cgroup path of the process.",
+        "cgroup path of the process. none: nothing is said of workloads (container.* and k8s.* have no value).",
     )
 
 

@@ -65,7 +65,9 @@ class Daemon:
         for name in config.falco.consumers:
             self.ring.declare(name)
         self.notices = Notices(self.ring, config.falco.notices)
-        self.pipelines = Pipelines(self.ring, self.notices, Attribution[config.edera.workloads.upper()], log.get("pipeline"))
+        workloads = config.edera.workloads
+        attribution = None if workloads == "none" else Attribution[workloads.upper()]
+        self.pipelines = Pipelines(self.ring, self.notices, attribution, log.get("pipeline"))
         settings = Settings(
             reconcile=config.edera.reconcile,
             snapshot_timeout=config.edera.snapshot_timeout,

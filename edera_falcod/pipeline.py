@@ -48,12 +48,12 @@ class ZonePipeline:
         "refused_snapshots", "seeded", "state", "stream_state", "tainted", "workloads",
     )  # fmt: skip
 
-    def __init__(self, ring: Ring, info: ZoneInfo, host: Block, attribution: int, log: Any) -> None:
+    def __init__(self, ring: Ring, info: ZoneInfo, host: Block, attribution: int | None, log: Any) -> None:
         self._ring = ring
         self._log = log.bind(zone=info.id, name=info.name)
         self.account: ZoneAccount = ring.add_zone(info.id, info.name)
         self.state = ZoneState()
-        self.workloads = Workloads(attribution, host)
+        self.workloads = Workloads(attribution, host) if attribution is not None else None
         self.encoder = Encoder(self.account.index, self.state, None, self.workloads)
         self.info = info
         self.stream_state = State.DISCOVERED
@@ -96,6 +96,8 @@ class ZonePipeline:
 
     def replace_workloads(self, found: list[Workload]) -> None:
         """The zone runs these workloads now."""
+        if self.workloads is None:
+            return
         first = IDS.last + 1
         IDS.last += len(found)
         self.workloads.replace(found, first)
@@ -208,9 +210,10 @@ def _addresses(texts: tuple[str, ...]) -> list[bytes]:
 
 @final
 class Pipelines:
-    """All zones' pipelines, told by the edera room. ``by_id``: those that live. ``wall``: seconds since the epoch."""
+    """All zones' pipelines, told by the edera room. ``by_id``: those that live. ``attribution``: see fields/workload.py, None says
+    nothing of workloads. ``wall``: seconds since the epoch."""
 
-    def __init__(self, ring: Ring, told: Notices, attribution: int, log: Any, wall: Callable[[], float] = time.time) -> None:
+    def __init__(self, ring: Ring, told: Notices, attribution: int | None, log: Any, wall: Callable[[], float] = time.time) -> None:
         self.by_id: dict[str, ZonePipeline] = {}
         self.closing = False  # zones that go now go with us: no notice
         self._ring = ring

@@ -110,7 +110,7 @@ class Printer:
 def daemon_config(folder: Path) -> Config:
     """A daemon in ``folder`` that keeps everything and adds nothing."""
     return Config(
-        edera=EderaConfig(socket=str(folder / "edera.sock")),
+        edera=EderaConfig(socket=str(folder / "edera.sock"), workloads="none"),
         falco=FalcoConfig(socket=str(folder / "falco.sock"), mode=0o600, consumers=(NAME,), notices=False),
         buffer=BufferConfig(size=BUFFER, age=24 * 3600.0),
         ctl=CtlConfig(socket=str(folder / "ctl.sock")),

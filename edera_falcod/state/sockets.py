@@ -248,17 +248,22 @@ def connect(zone: ZoneState, event: Event) -> None:
     if not sockinfo.is_valid_sockaddr(entered):
         entered = b""
     data = params[1] if len(params) > 1 else b""
+    address = params[3] if len(params) > 3 else b""
+    if not sockinfo.is_valid_sockaddr(address):
+        address = b""
     if not data:
+        # TCP fast open: the kernel has no tuple yet. libsinsp has the enter event or nothing; the exit event tells as much, if less surely.
         if entered:
             connect_to(fd, entered)
+        elif address and address[0] in (PPM_AF_INET, PPM_AF_INET6):
+            connect_to(fd, address)
     elif sockinfo.is_valid_tuple(data):
-        address = params[3] if len(params) > 3 else b""
-        connect_ends(fd, data, address if sockinfo.is_valid_sockaddr(address) else b"", entered)
+        connect_ends(fd, data, address, entered)
     zone.fd_changed(kind)
 
 
 def connect_to(fd: Fd, address: bytes) -> None:
-    """Only the destination is known: TCP fast open, where the kernel has no tuple yet (fill_client_socket_info_from_addr)."""
+    """Only the destination is known (fill_client_socket_info_from_addr)."""
     family = address[0]
     if family == PPM_AF_INET:
         fd.kind = SCAP_FD_IPV4_SOCK

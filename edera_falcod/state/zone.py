@@ -48,8 +48,9 @@ class ZoneState:
     """
 
     __slots__ = (
-        "boot_epoch", "table", "threads", "counters", "interfaces", "users", "removes_threads", "num_cpus", "thread", "fd", "event_fd", "fd_num", "fd_name_changed", "prev_ts", "ts",
-        "exectime", "cpu_user", "cpu_system", "old_name", "doomed", "doomed_tid", "closed", "closed_tid", "closed_fd", "enters", "switches", "cgroups",
+        "boot_epoch", "table", "threads", "counters", "interfaces", "users", "removes_threads", "num_cpus",
+        "thread", "fd", "event_fd", "fd_num", "fd_name_changed", "prev_ts", "ts", "exectime", "cpu_user", "cpu_system",
+        "old_name", "doomed", "doomed_tid", "closed", "closed_tid", "closed_fd", "enters", "switches", "cgroups",
     )  # fmt: skip
 
     def __init__(self) -> None:

@@ -175,4 +175,4 @@ CONDITIONS: dict[str, dict[str, Predicate]] = {
 ALL = {condition: predicate for group in CONDITIONS.values() for condition, predicate in group.items()}
 
 # True of none or of all events of both captures, and kept for what they show: case matters, a signed number is not a huge one.
-ALWAYS_OR_NEVER = frozenset({"proc.name = PYTHON3", 'fd.snet = "10.0.0.0/8"', "user.loginuid = -1", "proc.tty = 0", "evt.arg[1] exists"})
+ALWAYS_OR_NEVER = frozenset({"proc.name = PYTHON3", 'fd.snet = "10.0.0.0/8"', "user.loginuid = -1", "proc.tty = 0"})

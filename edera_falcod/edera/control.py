@@ -115,6 +115,7 @@ __all__ = [
     "ZoneSpec",
     "ZoneState",
     "ZoneStatus",
+    "monitor_request",
     "monitor_stop",
     "monitor_update",
     "present",
@@ -195,6 +196,13 @@ def monitor_update(zone_id: str, syscalls: tuple[int, ...]) -> bytes:
 def monitor_stop(zone_id: str) -> bytes:
     """The request that ends a kernel event stream."""
     return bytes(MonitorZoneKernelEventRequest(zone_id=zone_id, stop=ZoneKernelEventStreamStop()))
+
+
+def monitor_request(request: MonitorZoneKernelEventRequest) -> tuple[str, tuple[int, ...]]:
+    """What a request of a kernel event stream asks for: "update" and its system calls, "stop", or "" for neither."""
+    chosen: tuple[str, Any] = betterproto.which_one_of(request, "request")
+    name, content = chosen
+    return name, tuple(content.enabled_syscalls) if name == "update" else ()
 
 
 @final

@@ -26,7 +26,7 @@ from .transport import Call, LinkError, Links
 TURN: Final = 64 << 10
 # Opening takes a round trip through the daemon, which asks the zone's agent; a daemon that is this slow is stuck.
 OPEN_TIME: Final = 10.0
-# After Stop or exit: how long what is still on its way is waited for.
+# After Stop: how long what is still on its way is waited for.
 DRAIN_TIME: Final = 2.0
 # The stream of a zone that exits ends about when its exit is announced: no gap is told if that comes within this time.
 EXIT_GRACE: Final = 0.5
@@ -293,7 +293,7 @@ class ZoneStream:
             if deadline is not None and loop.time() >= deadline:  # also while something else keeps coming
                 return self._expect(self._fault(Event.SNAPSHOT_LATE, f"no snapshot in {self._settings.snapshot_timeout:g} s"))
             if self._exit:
-                await self._drain(call, splitter)
+                await self._stop(call, splitter)
                 return self._expect(self._on(Event.EXITED, self._exit))
             if self._update:
                 self._update = False

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
-
-import structlog
 
 from .host import SimHost
 from .player import AtEnd, Play, Reopen
@@ -32,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--packing", choices=("tonic", "single"), default="tonic", help="many messages to a DATA frame (default), or one")
     parser.add_argument("--end", choices=[end.value for end in AtEnd], default="idle", help="what follows a capture's end (default: idle)")
     parser.add_argument(
-        "--reopen", choices=[how.value for how in Reopen], default="restart", help="what a stream gets that is opened again (default: restart)"
+        "--reopen", choices=[how.value for how in Reopen], default="restart", help="what a stream gets that is opened again"
     )
     parser.add_argument("--at", action="append", nargs=2, default=[], metavar=("TIME", "COMMAND"), help="do this then; may be repeated")
     parser.add_argument("--script", metavar="FILE", help="a file of such commands")
@@ -60,9 +59,26 @@ def lines_of(args: argparse.Namespace) -> tuple[list[Line], float | None]:
     return lines, end
 
 
-async def run(args: argparse.Namespace) -> int:
-    """Run until the time is over or the task is cancelled. Returns the exit code: 2 for what was asked wrongly, 1 for what went wrong."""
-    log = structlog.get_logger().bind(room="sim")
+def tell(text: str) -> None:
+    """A line for whoever runs the simulation."""
+    print(f"edera-falcod sim: {text}", file=sys.stderr, flush=True)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run until the time is over, the script says so, or SIGINT or SIGTERM comes. Returns the exit code."""
+    return asyncio.run(_until_told(args))
+
+
+async def _until_told(args: argparse.Namespace) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    return await serve(args, stop)
+
+
+async def serve(args: argparse.Namespace, stop: asyncio.Event) -> int:
+    """Run until ``stop`` is set or the time is over. Returns the exit code: 2 for what was asked wrongly, 1 for what went wrong."""
     try:
         lines, end = lines_of(args)
         play = Play(pace(args.pace, "--pace"), args.loop, args.packing == "single", AtEnd(args.end), Reopen(args.reopen))
@@ -71,27 +87,32 @@ async def run(args: argparse.Namespace) -> int:
         for line in first:
             await do(host, line, play)
             zone = host.zones[line.words[1]]
-            log.info("zone ready", zone=zone.id, name=zone.name, events=len(zone.feed) if zone.feed is not None else 0)
+            tell(f"zone {zone.name} ({zone.id}) is ready: {len(zone.feed) if zone.feed is not None else 0} events")
     except ScriptError as error:
-        print(f"edera-falcod sim: {error}", file=sys.stderr)
+        tell(str(error))
         return 2
     try:
         await host.start()
     except OSError as error:
-        print(f"edera-falcod sim: {args.socket}: {error.strerror or error}", file=sys.stderr)
+        tell(f"{args.socket}: {error.strerror or error}")
         return 1
-    log.info("simulated Edera host is listening", socket=args.socket, zones=len(host.zones))
+    tell(f"listening on {args.socket}, {len(host.zones)} zones")
+    code = 0
     try:
-        with suppress(TimeoutError, Quit):
+        with suppress(TimeoutError):
             async with asyncio.timeout(end):
-                await run_lines(host, [line for line in lines if line not in first], play, log)
-                await asyncio.Event().wait()
-    except ScriptError as error:
-        print(f"edera-falcod sim: {error}", file=sys.stderr)
-        return 1
+                async with asyncio.TaskGroup() as group:
+                    script = group.create_task(run_lines(host, [line for line in lines if line not in first], play, tell))
+                    await stop.wait()
+                    script.cancel()
+    except* ScriptError as group:
+        tell(str(group.exceptions[0]))
+        code = 1
+    except* Quit:
+        pass
     finally:
         await host.stop()
         for zone in host.zones.values():
             sent = zone.progress
-            log.info("zone played", zone=zone.id, name=zone.name, streams=zone.opened, snapshots=sent.snapshots, events=sent.events)
-    return 0
+            tell(f"zone {zone.name}: {zone.opened} streams, {sent.snapshots} snapshots, {sent.events} events sent")
+    return code

@@ -14,10 +14,10 @@ from __future__ import annotations
 import asyncio
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from ..scap.errors import CaptureError
 from .host import MALFORMED, SimHost, SimWorkload
@@ -149,14 +149,14 @@ def options(words: Iterable[str], where: str, play: Play | None = None) -> tuple
     return play, rest
 
 
-async def run_lines(host: SimHost, lines: Iterable[Line], play: Play | None = None, log: Any = None) -> None:
+async def run_lines(host: SimHost, lines: Iterable[Line], play: Play | None = None, tell: Callable[[str], None] | None = None) -> None:
     """Do the commands in their time. Raises ``ScriptError`` for one that cannot be done, ``Quit`` when the script says so."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     for line in sorted(lines, key=lambda line: line.at):
         await asyncio.sleep(began + line.at - loop.time())
-        if log is not None:
-            log.info("now", command=" ".join(line.words))
+        if tell is not None:
+            tell(" ".join(line.words))
         await do(host, line, play)
 
 

@@ -53,8 +53,9 @@ def run(sinsp: SinspHost, name: str) -> Iterator[Run]:
     pairs.append(Pair("notice", "edera.notice.kind exists", "%edera.notice.kind %edera.notice.text"))
     pairs.append(Pair("info", "evt.type = execve", "%evt.plugininfo"))
     with zones({name: capture(name)}) as running:
-        run = sinsp.run(pairs, running.config, first=20, idle=2.0, time=50)
+        run = sinsp.run(pairs, running.config, first=20, idle=2.0, time=50, log=6)
         run.log += running.logs()
+        assert run.events, run.log
         yield run
 
 

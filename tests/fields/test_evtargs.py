@@ -1,0 +1,267 @@
+"""The parameter table and evt.args: what each type prints with a zone's state, and that any bytes give text."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edera_falcod.fields import slots
+from edera_falcod.fields.evtargs import BINARY, PLANS, RAW_BYTES, fd_text, shown_l4proto, type_char
+from edera_falcod.fields.reader import EventView
+from edera_falcod.scap import tables
+from edera_falcod.scap.format import MAX_MEMO
+from edera_falcod.scap.schema import EventInfo
+from edera_falcod.state import fd as fdmod
+from edera_falcod.state.fd import Fd
+
+from .golden import World, look
+
+CURRENT = [info for info in tables.EVENTS if not info.old and not info.unused]
+
+
+def i64(number: int) -> bytes:
+    return number.to_bytes(8, "little", signed=True)
+
+
+def u32(number: int) -> bytes:
+    return number.to_bytes(4, "little")
+
+
+def args(view: EventView) -> object:
+    return look(view, "evt.args")
+
+
+def entries(view: EventView) -> list[tuple[int, int, int, int]]:
+    count = len(view.event.bytes(slots.EVT_PARAMS) or b"") // 16
+    return [view.entry(index) for index in range(count)]
+
+
+def test_texts_are_slices_of_evt_args() -> None:
+    view = World().happen(tables.PPME_SYSCALL_READ_X, [i64(5), b"hello", i64(0), u32(5)])
+    assert args(view) == "res=5 data=hello fd=0(<f>/dev/null) size=5"
+    texts = [view.slice(offset, length) for offset, length, _, _ in entries(view)]
+    assert texts == [b"5", b"hello", b"<f>/dev/null", b"5"]
+    table = len(entries(view)) * 16
+    for offset, length, _, _ in entries(view):
+        assert table <= offset and offset + length <= table + len("res=5 data=hello fd=0(<f>/dev/null) size=5")
+    # The bytes that were read are printable, so they are not sent twice
+    _, _, kind, raw = entries(view)[1]
+    assert kind == RAW_BYTES and raw & BINARY
+    assert raw & 0x7FFF_FFFF == entries(view)[1][0]
+
+
+def test_binary_raw_values_keep_their_bytes() -> None:
+    view = World().happen(tables.PPME_SYSCALL_READ_X, [i64(5), b"a\0\xffb\n", i64(0), u32(5)])
+    assert look(view, "evt.arg.data") == "a..b."
+    assert look(view, "evt.rawarg.data") == "6100ff620a"
+    view.hex_binary = False
+    assert look(view, "evt.rawarg.data") == "a..b."
+    assert look(view, "evt.buffer") == "a..b."
+
+
+def test_empty_buffers() -> None:
+    view = World().happen(tables.PPME_SYSCALL_READ_X, [i64(0), b"", i64(0), u32(5)])
+    assert args(view) == "res=0 data=NULL fd=0(<f>/dev/null) size=5"
+    assert look(view, "evt.rawarg.data") == ""
+    assert look(view, "evt.buffer") is None
+
+
+def test_unsafe_text_is_replaced_but_stays_in_the_raw_value() -> None:
+    view = World().happen(tables.PPME_SYSCALL_MKDIR_2_X, [i64(0), b"/a\n\xff\xc3\xa9/\0", u32(0)])
+    assert look(view, "evt.arg.path") == "/a\ufffd\ufffdé/"
+    assert look(view, "evt.rawarg.path") == "/a\n\ufffdé/"
+
+
+def test_signed_and_unsigned_numbers() -> None:
+    view = World().happen(tables.PPME_SYSCALL_CLOSE_RANGE_X, [i64(-9), u32(0xFFFF_FFFF), u32(7), u32(0)])
+    assert args(view) == "res=-9(EBADF) first=-1 last=7 flags=0"
+    assert look(view, "evt.rawarg.first") == 0xFFFF_FFFF
+    assert look(view, "evt.rawarg.res") == "-9"
+    assert look(view, "evt.rawarg.res.unsigned") == 2**64 - 9
+
+
+def test_a_number_of_the_wrong_width_is_not_available() -> None:
+    view = World().happen(tables.PPME_SYSCALL_CLOSE_RANGE_X, [i64(0), b"\1\2\3", b"", u32(0)])
+    assert args(view) == "res=0 first=<NA> last=<NA> flags=0"
+    assert look(view, "evt.arg.first") == "<NA>"
+    assert look(view, "evt.rawarg.first") is None
+
+
+def test_fewer_and_more_parameters_than_the_table_has() -> None:
+    world = World()
+    view = world.happen(tables.PPME_SYSCALL_CLOSE_RANGE_X, [i64(0)])
+    assert args(view) == "res=0"
+    assert look(view, "evt.arg.first") is None
+    assert look(view, "evt.arg[1]") is None
+    view = world.happen(tables.PPME_SYSCALL_CLOSE_RANGE_X, [i64(0), u32(1), u32(2), u32(0), b"more", b"and more"])
+    assert args(view) == "res=0 first=1 last=2 flags=0"
+    view = world.happen(tables.PPME_SYSCALL_CLOSE_RANGE_X, [])
+    assert args(view) == ""
+    assert look(view, "evt.arg[0]") is None
+
+
+def test_generic_events_print_no_arguments_but_have_them() -> None:
+    view = World().happen(tables.PPME_GENERIC_X, [b"\x01\x00", b"\xdb\x00"])
+    assert args(view) == ""
+    assert look(view, "evt.arg.ID") == "restart_syscall"
+    assert look(view, "evt.arg.nativeID") == "219"
+    assert look(view, "evt.rawarg.ID") == 1
+    view = World().happen(tables.PPME_GENERIC_X, [b"\xff\xff", b"\xdb\x00"])
+    assert look(view, "evt.arg.ID") == "<unknown syscall>"
+
+
+def test_threads_are_named() -> None:
+    view = World().happen(tables.PPME_SYSCALL_KILL_X, [i64(0), i64(2), b"\x0f"])
+    assert args(view) == "res=0 pid=2(sh) sig=15(SIGTERM)"
+    view = World().happen(tables.PPME_SYSCALL_KILL_X, [i64(0), i64(99), b"\x22"])
+    assert args(view) == "res=0 pid=99 sig=34"
+
+
+def test_users() -> None:
+    world = World()
+    added = [u32(7), u32(8), b"ada\0", b"/home/ada\0", b"/bin/sh\0", b"\0"]
+    world.happen(tables.PPME_USER_ADDED_E, added)
+    world.happen(tables.PPME_GROUP_ADDED_E, [u32(8), b"wheel\n\0", b"\0"])
+    assert args(world.happen(tables.PPME_SYSCALL_SETUID_X, [i64(0), u32(7)])) == "res=0 uid=7(ada)"
+    assert args(world.happen(tables.PPME_SYSCALL_SETGID_X, [i64(0), u32(8)])) == "res=0 gid=8(wheel\ufffd)"
+    assert args(world.happen(tables.PPME_SYSCALL_SETUID_X, [i64(0), u32(0)])) == "res=0 uid=0(root)"
+    assert args(world.happen(tables.PPME_SYSCALL_SETUID_X, [i64(0), u32(0xFFFF_FFFE)])) == "res=0 uid=-2(<NA>)"
+    assert args(world.happen(tables.PPME_SYSCALL_SETUID_X, [i64(0), u32(0xFFFF_FFFF)])) == "res=0 uid=-1(<NONE>)"
+
+
+def test_variants() -> None:
+    world = World()
+    trace = [i64(0), b"\x00" + (16).to_bytes(8, "little"), b"\x01\x05", b"\x04\x00", i64(2)]
+    assert str(args(world.happen(tables.PPME_SYSCALL_PTRACE_X, trace))).startswith("res=0 addr=10 data=5(SIGTRAP) request=4")
+    option = [i64(0), i64(0), b"\x01", b"\x14", b"\x04" + (2_500_000_000).to_bytes(8, "little"), u32(8)]
+    view = world.happen(tables.PPME_SOCKET_SETSOCKOPT_X, option)
+    assert look(view, "evt.arg.val") == "2.5s"
+    assert look(view, "evt.rawarg.val") == "0400f9029500000000"
+    for val, text in (
+        (b"", "NULL"), (b"\xff", "INVALID DYNAMIC PARAMETER"), (b"\x04", "<NA>"), (b"\x00a\x01", "a."), (b"\x00", ""),
+        (b"\x01" + i64(-111), "ECONNREFUSED"),
+    ):  # fmt: skip
+        option[4] = val
+        assert look(world.happen(tables.PPME_SOCKET_SETSOCKOPT_X, option), "evt.arg.val") == text
+
+
+def test_lists_of_files() -> None:
+    fds = (3).to_bytes(2, "little") + i64(0) + b"\x01\0" + i64(77) + b"\x04\0" + i64(6) + b"\x00\x00"
+    view = World().happen(tables.PPME_SYSCALL_POLL_X, [i64(1), fds, i64(-1)])
+    assert look(view, "evt.arg.fds") == "0:f1 77:?4 6:p0"
+
+
+def test_relative_paths_begin_at_their_directory() -> None:
+    world = World()
+
+    def name(dirfd: int, path: bytes) -> object:
+        opened = [i64(-2), i64(dirfd), path + b"\0", u32(1), u32(0), u32(0), i64(0)]
+        return look(world.happen(tables.PPME_SYSCALL_OPENAT_2_X, opened), "evt.arg.name")
+
+    assert name(-100, b"x/../y") == "/root/y"
+    assert name(5, b"syslog") == "/var/log/syslog"
+    assert name(99, b"x") == "x"
+    assert name(-1, b"x") == "x"
+    assert name(5, b"/abs") == "/abs"
+    assert name(5, b"") == ""
+    short = [i64(-2), b"\1", b"x\0"]
+    assert look(world.happen(tables.PPME_SYSCALL_OPENAT_2_X, short), "evt.arg.name") == "x"
+
+
+def test_text_of_a_fd() -> None:
+    fd = Fd(tables.SCAP_FD_IPV4_SOCK)
+    fd.l4proto = tables.SCAP_L4_TCP
+    fd.name = b"a\nb"
+    assert fd_text(fd) == "<4>a\ufffdb".encode()  # no role, so no transport
+    fd.flags = fdmod.ROLE_CLIENT
+    assert fd_text(fd) == "<4>a\ufffdb".encode()  # cached until touched
+    fd.touch()
+    assert fd_text(fd) == "<4t>a\ufffdb".encode()
+    fd.flags = 0
+    fd.l4proto = tables.SCAP_L4_RAW
+    assert shown_l4proto(fd) == tables.SCAP_L4_RAW
+    fd.kind = tables.SCAP_FD_IPV6_SERVSOCK
+    fd.l4proto = tables.SCAP_L4_UDP
+    assert shown_l4proto(fd) == tables.SCAP_L4_UDP
+    fd.kind = tables.SCAP_FD_FILE_V2
+    assert shown_l4proto(fd) == tables.SCAP_L4_NA
+    assert type_char(-1) == b"?"
+    assert type_char(1000) == b"?"
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(
+    st.sampled_from(CURRENT),
+    st.lists(
+        st.one_of(
+            st.binary(max_size=40),
+            st.binary(min_size=8, max_size=8),
+            st.binary(min_size=4, max_size=4),
+            st.sampled_from([b"\x01", b"\x02", b"\x0a"]).flatmap(lambda family: st.binary(max_size=40).map(lambda rest: family + rest)),
+            st.integers(-200, 200).map(i64),
+            st.text(max_size=20).map(lambda text: text.encode() + b"\0"),
+        ),
+        max_size=33,
+    ),
+    st.sampled_from([1, 3, 33, 99, -1]),
+)
+def test_any_bytes_in_any_parameter_give_a_value_or_none(info: EventInfo, params: list[bytes], tid: int) -> None:
+    world = World()
+    view = world.happen(info.code, params, tid)
+    text = args(view)
+    assert isinstance(text, str)
+    found = entries(view)
+    assert len(found) == min(len(params), info.nparams)
+    for index, (offset, length, kind, raw) in enumerate(found):
+        served = look(view, f"evt.arg[{index}]")
+        assert isinstance(served, str)
+        assert "\0" not in served
+        data = view.slice(offset, length)
+        assert data is not None
+        if info.code != tables.PPME_GENERIC_X:
+            assert served in text
+        if kind == RAW_BYTES:
+            bytes_of = view.slice(raw & 0x7FFF_FFFF, raw >> 32)
+            assert bytes_of is not None
+            if raw & BINARY:
+                assert bytes_of == params[index]
+            else:
+                bytes_of.decode()
+                assert b"\0" not in bytes_of
+        elif kind:
+            assert PLANS[info.code][index].size == len(params[index])
+
+
+@pytest.mark.parametrize(("code", "index"), [
+    (tables.PPME_SYSCALL_READ_X, 1), (tables.PPME_SYSCALL_MKDIR_2_X, 1), (tables.PPME_SYSCALL_POLL_X, 1),
+    (tables.PPME_SOCKET_SETSOCKOPT_X, 4), (tables.PPME_SYSCALL_EXECVE_19_X, 2),
+])  # fmt: skip
+def test_time_grows_with_length(code: int, index: int) -> None:
+    """64 times the bytes take far less than 64 times 64 the time, which a quadratic step would."""
+    world = World()
+
+    def cost(size: int) -> float:
+        params = [i64(0)] * tables.EVENTS[code].nparams
+        params[index] = b"\x00\xff../\x01" * (size // 6)
+        best = 1.0
+        for _ in range(3):
+            start = time.perf_counter()
+            world.happen(code, params)
+            best = min(best, time.perf_counter() - start)
+        return best
+
+    assert cost(65_536) < 0.002 + 600 * cost(1_024)
+
+
+def test_memo_dictionaries_are_bounded() -> None:
+    world = World()
+    for number in range(MAX_MEMO + 20):
+        world.happen(tables.PPME_SYSCALL_CLOSE_RANGE_X, [i64(0), u32(0), u32(0), u32(number)])
+        world.happen(tables.PPME_SOCKET_ACCEPT_5_X, [i64(-1), b"\x02" + u32(number) + bytes(8), b"\0", u32(0), u32(0)])
+    from edera_falcod.fields import evtargs
+
+    assert len(evtargs._tuple_memo) <= MAX_MEMO
+    assert all(len(memo) <= MAX_MEMO for memo in evtargs._memos.values())

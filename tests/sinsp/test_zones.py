@@ -142,3 +142,21 @@ def test_falco_comes_later_and_goes_and_comes_back(sinsp: SinspHost) -> None:
     assert again + new == wanted[len(wanted) - len(again) - len(new) :], log
     assert set(seen) | set(again) | set(new) == set(wanted), log
     assert set(again) & set(seen), "the batch that Falco had not finished"
+
+
+def test_falco_reloads(sinsp: SinspHost) -> None:
+    """Within one process: dry runs beside the living instance do not touch it, and the reload loses nothing."""
+    name = CAPTURES[0]
+    pair = Pair("every", "not edera.notice.kind exists", "%edera.redelivered")
+    with zones({name: capture(name)}) as running:
+        run = sinsp.run([pair], running.config, dry_runs=30, restart_after=3000, first=20, idle=2.0, time=50)
+        log = running.logs()
+    wanted = [answer.ts for answer in answers(name)]
+    assert {match.ts for match in run.matches} == set(wanted), log
+    again = [match for match in run.matches if match.output == "true"]
+    assert again, "the batch that Falco had not finished"
+    times = Counter(match.ts for match in run.matches)
+    assert max(times.values()) <= 2
+    assert {ts for ts, count in times.items() if count == 2} <= {match.ts for match in again}, "twice, and not marked"
+    assert run.summary["dry_runs"] == {"done": 30, "failed": 0}
+    assert run.summary["metrics"]["edera.connects"] == 1 and run.summary["metrics"]["edera.disconnects"] == 0

@@ -167,6 +167,8 @@ class SinspHost:
         *,
         max_events: int = 0,
         max_matches: int = 0,
+        restart_after: int = 0,
+        dry_runs: int = 0,
         time: float = 30.0,
         idle: float = 0.0,
         first: float = 0.0,
@@ -175,10 +177,15 @@ class SinspHost:
         timeout: float | None = None,
     ) -> Run:
         """Take events from the plugin until a limit is reached: numbers of events or matches, seconds in all (``time``), seconds
-        without an event (``idle``; ``first`` for the first one). Raises SinspError when the plugin fails."""
+        without an event (``idle``; ``first`` for the first one). Raises SinspError when the plugin fails.
+
+        ``restart_after`` events everything is closed and begun anew in the same process, once, as when Falco reloads: the matches
+        of both times are in the result, the summary is the second one's. ``dry_runs``: how often a second instance of the plugin
+        is loaded and initialised meanwhile, as when Falco checks a changed configuration."""
         live = self.start(
-            plugin, pairs, config, max_events=max_events, max_matches=max_matches, time=time, idle=idle, first=first, fields=fields, log=log
-        )
+            plugin, pairs, config, max_events=max_events, max_matches=max_matches, restart_after=restart_after, dry_runs=dry_runs,
+            time=time, idle=idle, first=first, fields=fields, log=log,
+        )  # fmt: skip
         return self._finish(live, timeout if timeout is not None else time + 20)
 
     def start(
@@ -191,6 +198,8 @@ class SinspHost:
         plugin_fields: bool = False,
         max_events: int = 0,
         max_matches: int = 0,
+        restart_after: int = 0,
+        dry_runs: int = 0,
         time: float = 0.0,
         idle: float = 0.0,
         first: float = 0.0,
@@ -210,8 +219,9 @@ class SinspHost:
             if switch:
                 command.append(name)
         limits: tuple[tuple[str, float], ...] = (
-            ("--max-events", max_events), ("--max-matches", max_matches), ("--time", time), ("--idle", idle), ("--first", first)
-        )
+            ("--max-events", max_events), ("--max-matches", max_matches), ("--restart-after", restart_after), ("--dry-runs", dry_runs),
+            ("--time", time), ("--idle", idle), ("--first", first),
+        )  # fmt: skip
         for name, value in limits:
             if value:
                 command += [name, str(value)]
@@ -242,6 +252,7 @@ def collect(run: Run, message: dict[str, Any]) -> None:
     kind = message["type"]
     if kind == "plugin":
         run.plugin = message
+        run.pairs = []
     elif kind == "pair":
         run.pairs.append(
             Compiled(message["id"], message["ok"], message.get("where", ""), message.get("error", ""), tuple(message.get("warnings", ())))

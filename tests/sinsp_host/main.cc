@@ -9,14 +9,16 @@
 //   plugin   what the plugin says of itself, once; with --plugin-fields its fields as libsinsp understood them
 //   pair     one per pair: "ok", and where not "where" (condition or output) and "error"; "warnings" if the compiler has any
 //   ready    the event source is open
-//   match    one per event and matching pair
+//   match    one per event and matching pair that has an output
 //   summary  at the end
+// With --restart-after all of it comes twice, as with a Falco that reloads its configuration within one process.
 // Exit code: 0, also when pairs do not compile; 1 when the plugin cannot be loaded or fails; 2 on wrong usage.
 
 #include <getopt.h>
 #include <signal.h>
 #include <sys/resource.h>
 
+#include <atomic>
 #include <chrono>
 #include <cinttypes>
 #include <cstdio>
@@ -26,6 +28,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <json/json.h>
@@ -58,6 +61,8 @@ struct Options {
     bool fields = false;
     uint64_t max_events = 0;
     uint64_t max_matches = 0;
+    uint64_t restart_after = 0;
+    uint64_t dry_runs = 0;
     double time = 0;
     double idle = 0;
     double first = 0;
@@ -238,6 +243,43 @@ bool read_pairs(const std::string& path, std::vector<Json::Value>& specs) {
     return true;
 }
 
+// ---- dry runs ----------------------------------------------------------------------------------------------------
+
+// What Falco does in a thread of its own when it checks a changed configuration: a second instance of the plugin, from the same
+// image, is loaded, initialised and destroyed while the first one works.
+class DryRuns {
+public:
+    explicit DryRuns(const Options& options): m_thread([&options, this] { work(options); }) {}
+    ~DryRuns() {
+        m_stop = true;
+        m_thread.join();
+    }
+    Json::Value report() const {
+        Json::Value out;
+        out["done"] = static_cast<Json::UInt64>(m_done.load());
+        out["failed"] = static_cast<Json::UInt64>(m_failed.load());
+        return out;
+    }
+
+private:
+    void work(const Options& options) {
+        for(uint64_t i = 0; i < options.dry_runs && !m_stop; i++) {
+            try {
+                sinsp inspector;
+                const auto plugin = inspector.register_plugin(options.plugin);
+                std::string error;
+                (plugin->init(options.config, error) ? m_done : m_failed)++;
+            } catch(const std::exception& error) {
+                m_failed++;
+            }
+        }
+    }
+
+    std::atomic<uint64_t> m_done{0}, m_failed{0};
+    std::atomic<bool> m_stop{false};
+    std::thread m_thread; // last: it uses the others
+};
+
 // ---- events --------------------------------------------------------------------------------------------------------
 
 // Runs until a limit is reached or a signal comes. Returns the exit code.
@@ -253,6 +295,7 @@ int run(const Options& options, sinsp& inspector, const std::shared_ptr<sinsp_pl
     int code = 0;
     const char* ended = nullptr;
     std::string error;
+    DryRuns dry_runs(options);
     const auto start = clock_type::now();
     auto last_event = start, last_flush = start;
 
@@ -292,7 +335,9 @@ int run(const Options& options, sinsp& inspector, const std::shared_ptr<sinsp_pl
                     print(line);
                 }
             }
-            if(options.max_events != 0 && events >= options.max_events) {
+            if(options.restart_after != 0 && events >= options.restart_after) {
+                ended = "restart";
+            } else if(options.max_events != 0 && events >= options.max_events) {
                 ended = "events";
             } else if(options.max_matches != 0 && matches >= options.max_matches) {
                 ended = "matches";
@@ -342,6 +387,9 @@ int run(const Options& options, sinsp& inspector, const std::shared_ptr<sinsp_pl
         count = static_cast<Json::UInt64>(count.asUInt64() + pair.matches); // ids need not be unique
     }
     summary["metrics"] = metrics_of(*plugin);
+    if(options.dry_runs != 0) {
+        summary["dry_runs"] = dry_runs.report();
+    }
     inspector.close();
     print(summary);
     return code;
@@ -361,6 +409,8 @@ void usage(std::FILE* to) {
             "  --fields              each match also with its output's fields as JSON\n"
             "  --max-events N        end after so many events\n"
             "  --max-matches N       end after so many matches\n"
+            "  --restart-after N     after so many events close everything and begin anew, once\n"
+            "  --dry-runs N          load and initialise the plugin so often in another thread meanwhile\n"
             "  --time SECONDS        end after so long\n"
             "  --idle SECONDS        end when no event came for so long\n"
             "  --first SECONDS       wait so long for the first event (default: --idle)\n"
@@ -370,7 +420,7 @@ void usage(std::FILE* to) {
 
 // Returns an exit code where there is nothing more to do.
 std::optional<int> parse_options(int argc, char** argv, Options& options) {
-    enum { PLUGIN = 256, CONFIG, OPEN_PARAMS, PAIRS, COMPILE_ONLY, PLUGIN_FIELDS, FIELDS, MAX_EVENTS, MAX_MATCHES, TIME, IDLE, FIRST, LOG };
+    enum { PLUGIN = 256, CONFIG, OPEN_PARAMS, PAIRS, COMPILE_ONLY, PLUGIN_FIELDS, FIELDS, MAX_EVENTS, MAX_MATCHES, RESTART_AFTER, DRY_RUNS, TIME, IDLE, FIRST, LOG };
     static const option table[] = {
             {"plugin", required_argument, nullptr, PLUGIN},
             {"config", required_argument, nullptr, CONFIG},
@@ -381,6 +431,8 @@ std::optional<int> parse_options(int argc, char** argv, Options& options) {
             {"fields", no_argument, nullptr, FIELDS},
             {"max-events", required_argument, nullptr, MAX_EVENTS},
             {"max-matches", required_argument, nullptr, MAX_MATCHES},
+            {"restart-after", required_argument, nullptr, RESTART_AFTER},
+            {"dry-runs", required_argument, nullptr, DRY_RUNS},
             {"time", required_argument, nullptr, TIME},
             {"idle", required_argument, nullptr, IDLE},
             {"first", required_argument, nullptr, FIRST},
@@ -409,6 +461,8 @@ std::optional<int> parse_options(int argc, char** argv, Options& options) {
         case FIELDS: options.fields = true; break;
         case MAX_EVENTS: options.max_events = static_cast<uint64_t>(number()); break;
         case MAX_MATCHES: options.max_matches = static_cast<uint64_t>(number()); break;
+        case RESTART_AFTER: options.restart_after = static_cast<uint64_t>(number()); break;
+        case DRY_RUNS: options.dry_runs = static_cast<uint64_t>(number()); break;
         case TIME: options.time = number(); break;
         case IDLE: options.idle = number(); break;
         case FIRST: options.first = number(); break;
@@ -479,7 +533,11 @@ int main(int argc, char** argv) {
     signal(SIGPIPE, SIG_DFL);
     std::ios::sync_with_stdio(false);
     try {
-        const int code = start(options);
+        int code = start(options);
+        if(code == 0 && options.restart_after != 0 && stop_signal == 0) {
+            options.restart_after = 0;
+            code = start(options);
+        }
         std::cout.flush();
         return code;
     } catch(const std::exception& error) {

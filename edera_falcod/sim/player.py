@@ -56,7 +56,8 @@ class Progress:
 
 @final
 class Player:
-    """One stream. ``push``, ``finish``, ``cut``, ``pause`` and ``resume`` take effect between two writes, in the order of the calls."""
+    """One stream. ``push``, ``finish``, ``cut``, ``pause`` and ``resume`` take effect between two writes. While it is paused nothing is
+    sent, not even its end."""
 
     def __init__(self, feed: Feed, play: Play, progress: Progress, sender: Sender, syscalls: tuple[int, ...]) -> None:
         self.exited = asyncio.Event()  # the capture is over and the zone should exit
@@ -129,7 +130,7 @@ class Player:
     async def _interrupted(self) -> bool:
         """Do what others want; whether the stream is to end."""
         while True:
-            while self._pushed:
+            while self._pushed and not self.paused:
                 await self._sender.send([self._pushed.popleft()])
             if self._cut:
                 if len(self._feed):
@@ -137,10 +138,8 @@ class Player:
                     await self._sender.send([reply[: len(reply) // 2]])
                 self._sender.reset()
                 return True
-            if self._done:
-                return True
             if not self.paused:
-                return False
+                return self._done
             await self._sleep(None)
 
     async def _sleep(self, seconds: float | None) -> None:

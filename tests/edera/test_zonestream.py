@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from edera_falcod.edera import zonestream
 from edera_falcod.edera.zonestream import Settings, SnapshotBudget
-from edera_falcod.scap.tables import PPME_CPU_HOTPLUG_E, SYSCALL_NAMES
+from edera_falcod.scap.tables import PPME_CPU_HOTPLUG_E, SYSCALL_EXIT_EVENTS, SYSCALL_NAMES
 from edera_falcod.sim.host import MALFORMED, SimHost
 from edera_falcod.sim.player import AtEnd, Play
 
@@ -143,6 +143,43 @@ async def test_a_refused_stream_is_tried_again(host: SimHost) -> None:
         assert sink.reasons["one"][2] == f"FAILED_PRECONDITION: zone {zone.id} has no agent"
         zone.refuses = False
         await until(lambda: sink.events["one"] == 100)
+
+
+@pytest.mark.parametrize("state", ["backoff", "quarantined", "seeding", "reseeding"])
+async def test_a_zone_exits_in_any_state(host: SimHost, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if state == "quarantined":
+        monkeypatch.setattr(zonestream, "MAX_FAULTS", 1)
+    sink = Sink()
+    zone = host.add_zone("one", None if state == "seeding" else CAPTURE, FAST, limit=10)
+    async with following(host.path, sink) as zones:
+        if state == "seeding":
+            await until(lambda: sink.state("one") == "seeding")
+        else:
+            await until(lambda: sink.events["one"] == 10)
+            if state == "reseeding":
+                monkeypatch.setattr(zonestream, "REOPEN_SPACING", 60.0)
+                zones.resync(zone.id)
+            else:
+                zone.refuses = True
+                host.malformed("one", "compressed")
+            await until(lambda: sink.state("one") == state)
+        host.remove_zone("one")
+        await until(lambda: sink.gone, 4)
+        assert sink.state("one") == "gone"
+        assert not zones.streams
+
+
+async def test_what_the_daemon_does_not_take_in_time_is_given_up(host: SimHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream whose end after Stop does not come."""
+    monkeypatch.setattr(zonestream, "DRAIN_TIME", 0.1)
+    sink = Sink()
+    zone = host.add_zone("one", CAPTURE, Play(speed=0), limit=10)
+    async with following(host.path, sink) as zones:
+        await until(lambda: sink.events["one"] == 10)
+        host.stall("one")
+        zones.resync(zone.id)
+        await until(lambda: sink.snapshots["one"] == 2)
+        assert zones.streams[zone.id].counters["drain_late"] == 1
 
 
 async def test_a_snapshot_that_never_comes(host: SimHost) -> None:
@@ -287,9 +324,8 @@ async def test_system_calls_are_asked_for_and_changed_on_the_open_stream(host: S
     async with following(host.path, sink, Settings(reconcile=5, syscalls=(read,))) as zones:
         await until(lambda: zone.progress.index == 3000)
         assert zone.requests == [(read,)]
-        names = {7, 6}
-        assert set(sink.codes["one"]) <= names
-        assert sink.codes["one"]
+        await until(lambda: sink.events["one"] == zone.progress.events > 0)
+        assert set(sink.codes["one"]) == {SYSCALL_EXIT_EVENTS[read]}
         zones.set_syscalls((read, write))
         await until(lambda: len(zone.requests) == 2)
         assert zone.requests[1] == (read, write)

@@ -25,7 +25,7 @@
 enum { TID_OFFSET = FP_PAYLOAD_OFFSET + 16 + 16 }; /* in a plugin event: the payload's head, then sequence number and time */
 
 static const char USAGE[] =
-	"usage: shimcat [options] [NAME | NAME[ARG] ...]\n"
+	"usage: shimcat [options] [PLUGIN.so] [NAME | NAME[ARG] ...]\n"
 	"Prints events of edera-falcod through its Falco plugin, by default one line of text for each.\n"
 	"\n"
 	"  -l, --library FILE    the plugin (default: libedera_shim.so beside shimcat)\n"
@@ -586,6 +586,12 @@ static char *beside(const char *name)
 	return whole;
 }
 
+static bool is_library(const char *argument)
+{
+	size_t n = strlen(argument);
+	return n > 3 && !strcmp(argument + n - 3, ".so");
+}
+
 static uint64_t number(const char *text, const char *option)
 {
 	char *end;
@@ -635,6 +641,8 @@ int main(int argc, char **argv)
 	if(config && socket) die("--config and --socket exclude each other");
 	if(format && as_json) die("--output and --json exclude each other");
 
+	for(int i = optind; i < argc && !library; i++)
+		if(is_library(argv[i])) library = argv[i];
 	struct host host = {0};
 	char *default_library = library ? NULL : beside("libedera_shim.so"), *made_config = config ? NULL : make_config(socket, consumer);
 	load(&host.plugin, library ? library : default_library);
@@ -649,7 +657,8 @@ int main(int argc, char **argv)
 	char **literals = NULL;
 	for(uint32_t i = 0; all && i < n_fields; i++)
 		if(!fields[i].required) add_form(&forms, fields[i].name, strlen(fields[i].name));
-	for(int i = optind; i < argc; i++) add_form(&forms, argv[i], strlen(argv[i]));
+	for(int i = optind; i < argc; i++)
+		if(!is_library(argv[i])) add_form(&forms, argv[i], strlen(argv[i]));
 	if(file) read_forms(&forms, file);
 	if(format && forms.n) die("--output and fields exclude each other");
 	if(!as_json && !forms.n) literals = read_format(&forms, format ? format : "%evt.time %evt.plugininfo");
@@ -704,6 +713,7 @@ int main(int argc, char **argv)
 			else if(as_json) put_json(&host, &event, &forms, params);
 			else put_text(&host, &event, &forms, literals);
 		}
+		fflush(stdout);
 		if(ferror(stdout)) break; /* whoever read this has gone */
 	}
 	fflush(stdout);

@@ -60,34 +60,54 @@ class Result:
         return [line for line in self.err.splitlines() if line.startswith("edera: ")]
 
 
+class Process(subprocess.Popen[str]):
+    """A running shimcat. What it prints goes into files: a full pipe would stop it."""
+
+    def __init__(self, command: list[str], stdin: str | None) -> None:
+        self.out = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        self.err = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        super().__init__(
+            command,
+            env=os.environ | ENVIRONMENT,
+            stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+            stdout=self.out,
+            stderr=self.err,
+            text=True,
+        )
+        if stdin is not None:
+            assert self.stdin
+            self.stdin.write(stdin)
+            self.stdin.close()
+
+    def printed(self) -> tuple[str, str]:
+        texts = []
+        for file in (self.out, self.err):
+            file.seek(0)
+            texts.append(file.read())
+            file.close()
+        return texts[0], texts[1]
+
+
 @dataclass
 class Build:
     """A folder with libedera_shim.so and shimcat."""
 
     folder: Path
 
-    def start(self, socket: Path, *arguments: str, stdin: str | None = None) -> subprocess.Popen[str]:
-        command = [str(self.folder / "shimcat"), "--metrics", "--socket", str(socket), *arguments]
-        process = subprocess.Popen(
-            command, env=os.environ | ENVIRONMENT, stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        if stdin is not None:
-            assert process.stdin
-            process.stdin.write(stdin)
-            process.stdin.close()
-            process.stdin = None
-        return process
+    def start(self, socket: Path, *arguments: str, stdin: str | None = None) -> Process:
+        return Process([str(self.folder / "shimcat"), "--metrics", "--socket", str(socket), *arguments], stdin)
 
-    def finish(self, process: subprocess.Popen[str], interrupt: bool = False) -> Result:
+    def finish(self, process: Process, interrupt: bool = False) -> Result:
         if interrupt:
             process.send_signal(signal.SIGINT)
         try:
-            out, err = process.communicate(timeout=50)
-        except subprocess.TimeoutExpired:
+            process.wait(50)
+        except BaseException:
             process.kill()
-            process.communicate()
+            process.wait()
             raise
+        finally:
+            out, err = process.printed()
         assert process.returncode != 99 and process.returncode >= 0, err
         result = Result(process.returncode, out, err)
         for line in err.splitlines():
@@ -143,7 +163,21 @@ def host(folder: Path, source: str, *options: str) -> Callable[..., subprocess.C
     """Compile a C program of tests/shim and return what runs it."""
     binary = folder / Path(source).stem
     compiler = os.environ.get("CC", "cc")
-    command = [compiler, "-std=c11", "-g", "-Wall", "-Wextra", "-Werror", f"-I{SHIM}", *options, "-o", str(binary), str(Path(__file__).parent / source), "-ldl", "-lpthread"]
+    command = [
+        compiler,
+        "-std=c11",
+        "-g",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        f"-I{SHIM}",
+        *options,
+        "-o",
+        str(binary),
+        str(Path(__file__).parent / source),
+        "-ldl",
+        "-lpthread",
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

@@ -31,7 +31,9 @@ def text(value: bytes) -> bytes:
     return struct.pack("<H", len(value)) + value
 
 
-def welcome(fields: int | None = None, hash_: int | None = None, last: int = 0, major: int = 1, minor: int = 0, version: bytes = b"9.8.7") -> bytes:
+def welcome(
+    fields: int | None = None, hash_: int | None = None, last: int = 0, major: int = 1, minor: int = 0, version: bytes = b"9.8.7"
+) -> bytes:
     fields = len(FIELDS) if fields is None else fields
     if hash_ is None:
         hash_ = prefix_hashes()[fields]
@@ -103,7 +105,12 @@ class Block:
         return struct.pack(f"<I{words}Q{len(values)}Q", words, *presence, *values) + self._heap
 
 
-def cells(words: int | None = None, numbers: dict[int, int] | None = None, texts: dict[int, bytes] | None = None, raw: dict[int, bytes] | None = None) -> bytes:
+def cells(
+    words: int | None = None,
+    numbers: dict[int, int] | None = None,
+    texts: dict[int, bytes] | None = None,
+    raw: dict[int, bytes] | None = None,
+) -> bytes:
     """A block: numbers, texts and bytes by slot."""
     block = Block()
     for slot, number in (numbers or {}).items():
@@ -186,10 +193,13 @@ class Connection:
 
 
 class FakeDaemon:
-    """Listens, and runs ``script`` for each connection, one after the other. What a script raises is raised by ``stop``."""
+    """Listens, and runs ``script`` for each connection, one after the other or, ``parallel``, all at once. What a script raises is
+    raised by ``stop``."""
 
-    def __init__(self, path: Path, script: Callable[[Connection], None]) -> None:
+    def __init__(self, path: Path, script: Callable[[Connection], None], parallel: bool = False) -> None:
         self.path = path
+        self._parallel = parallel
+        self._threads: list[threading.Thread] = []
         self.connections = 0
         self._script = script
         self._errors: list[BaseException] = []
@@ -205,29 +215,37 @@ class FakeDaemon:
                 sock, _ = self._listener.accept()
             except OSError:
                 return
-            if self._stopping:
-                sock.close()
-                return
             sock.settimeout(20)
             number = self.connections
             self.connections += 1
-            try:
-                with sock:
-                    self._script(Connection(sock, number))
-            except Closed:
-                pass
-            except BaseException as error:
-                self._errors.append(error)
+            if self._parallel:
+                thread = threading.Thread(target=self._serve, args=(sock, number))
+                thread.start()
+                self._threads.append(thread)
+            else:
+                self._serve(sock, number)
+            if self._errors:
                 return
+
+    def _serve(self, sock: socket.socket, number: int) -> None:
+        try:
+            with sock:
+                self._script(Connection(sock, number))
+        except Closed:
+            pass
+        except BaseException as error:
+            self._errors.append(error)
 
     def stop(self) -> None:
         self._stopping = True
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._thread.join(30)
+        for thread in self._threads:
+            thread.join(30)
         self._listener.close()
         self.path.unlink(missing_ok=True)
-        assert not self._thread.is_alive(), "the script hangs"
+        assert not any(thread.is_alive() for thread in (self._thread, *self._threads)), "the script hangs"
         if self._errors:
             raise self._errors[0]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import struct
 import time
 from pathlib import Path
@@ -38,7 +39,13 @@ def test_hello(checked: Build, path: Path) -> None:
 
     with fake.FakeDaemon(path, script):
         assert checked.run(path, "--count", "1", "--consumer", "me.2").code == 0
-    expected = b"EDFC" + struct.pack("<HHIQ", 1, 0, len(FIELDS), prefix_hashes()[-1]) + fake.text(b"me.2") + fake.text(b"0.1.0") + struct.pack("<I", fake.NOT_MIRRORED)
+    expected = (
+        b"EDFC"
+        + struct.pack("<HHIQ", 1, 0, len(FIELDS), prefix_hashes()[-1])
+        + fake.text(b"me.2")
+        + fake.text(b"0.1.0")
+        + struct.pack("<I", fake.NOT_MIRRORED)
+    )
     assert seen == [expected]
 
 
@@ -51,7 +58,7 @@ def test_hello(checked: Build, path: Path) -> None:
         fake.welcome(fields=len(FIELDS) + 3, hash_=123),  # a newer one, which has checked our prefix
         fake.welcome(minor=7),
         fake.welcome(version=b""),
-        fake.welcome() [:-8] + b"\0" * 8,
+        fake.welcome()[:-8] + b"\0" * 8,
     ],
 )
 def test_daemons_that_fit(small: Build, path: Path, frame: bytes) -> None:
@@ -72,7 +79,12 @@ def test_a_later_welcome_is_longer(small: Build, path: Path) -> None:
     def script(daemon: fake.Connection) -> None:
         daemon.hello()
         payload = fake.welcome()[8:] + b"more to come"
-        daemon.send(fake.frame(fake.WELCOME, payload), fake.frame(99, b"unknown"), fake.frame(fake.PING), fake.batch(fake.item(9, b"?"), of_zone(1, 0), fake.item(15, b"")))
+        daemon.send(
+            fake.frame(fake.WELCOME, payload),
+            fake.frame(99, b"unknown"),
+            fake.frame(fake.PING),
+            fake.batch(fake.item(9, b"?"), of_zone(1, 0), fake.item(15, b"")),
+        )
         daemon.drain()
 
     with fake.FakeDaemon(path, script):
@@ -163,7 +175,7 @@ def test_large_batches_are_handed_out_in_parts(small: Build, path: Path) -> None
     def script(daemon: fake.Connection) -> None:
         daemon.greet()
         daemon.send(fake.batch(*[of_zone(n + 1, 0) for n in range(total)]))
-        acks = []
+        acks: list[int] = []
         while not acks or acks[-1] < total:
             acks.append(daemon.ack())
         assert acks == [limit * n for n in range(1, 6)] + [total]
@@ -221,7 +233,12 @@ def test_blocks_live_until_their_batch_is_done(checked: Build, path: Path) -> No
     with fake.FakeDaemon(path, script):
         result = checked.run(path, "--json", "--count", "6", "edera.zone.name")
     assert [event["fields"].get("edera.zone.name") for event in result.events] == ["a", "a", "b", None, "b", None]
-    assert (result.metrics["blocks"], result.metrics["block_bytes"], result.metrics["blocks_defined"], result.metrics["blocks_released"]) == (0, 0, 2, 2)
+    assert (
+        result.metrics["blocks"],
+        result.metrics["block_bytes"],
+        result.metrics["blocks_defined"],
+        result.metrics["blocks_released"],
+    ) == (0, 0, 2, 2)
 
 
 def test_a_block_may_be_defined_again(checked: Build, path: Path) -> None:
@@ -297,7 +314,9 @@ def test_frames_up_to_the_limit(checked: Build, path: Path) -> None:
 
     def script(daemon: fake.Connection) -> None:
         daemon.greet()
-        daemon.send(fake.batch(of_zone(1, 0)), fake.batch(fake.event(2, fake.cells(texts={slots.EVT_ARGS: b"x" * size}))), fake.batch(of_zone(3, 0)))
+        daemon.send(
+            fake.batch(of_zone(1, 0)), fake.batch(fake.event(2, fake.cells(texts={slots.EVT_ARGS: b"x" * size}))), fake.batch(of_zone(3, 0))
+        )
         daemon.drain()
 
     with fake.FakeDaemon(path, script):
@@ -308,8 +327,6 @@ def test_frames_up_to_the_limit(checked: Build, path: Path) -> None:
 
 def test_a_daemon_that_is_away(checked: Build, path: Path) -> None:
     """No socket, a socket file without a listener, and then a daemon: no failure, one log line, found within two seconds."""
-    import socket
-
     process = checked.start(path, "--count", "1", "--timeout", "20", "--output", "x")
     time.sleep(0.3)
     stale = socket.socket(socket.AF_UNIX)

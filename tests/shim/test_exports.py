@@ -33,7 +33,9 @@ def test_needs_libc_alone_and_an_old_one(plain: Build) -> None:
     """Falco's images are Debian 12 and wolfi; nothing here needs more than glibc 2.34 (RHEL 9)."""
     dynamic = subprocess.run(["readelf", "-d", plain.folder / "libedera_shim.so"], capture_output=True, text=True, check=True).stdout
     assert re.findall(r"NEEDED.*\[(.*)\]", dynamic) == ["libc.so.6"]
-    versions = {tuple(map(int, found)) for line in _symbols(plain.folder / "libedera_shim.so") for found in re.findall(r"GLIBC_(\d+)\.(\d+)", line)}
+    versions = {
+        tuple(map(int, found)) for line in _symbols(plain.folder / "libedera_shim.so") for found in re.findall(r"GLIBC_(\d+)\.(\d+)", line)
+    }
     assert max(versions) <= (2, 34)
 
 
@@ -45,7 +47,9 @@ def test_no_mutable_globals(plain: Build) -> None:
     ours = [name for name in data if not of_the_compiler.fullmatch(name)]
     # Constant tables of pointers need relocation, so they lie in .data.rel.ro: read-only once loaded ("d" to nm)
     sections = subprocess.run(["readelf", "-SW", plain.folder / "libedera_shim.so"], capture_output=True, text=True, check=True).stdout
-    rel_ro = next(re.match(r".*\.data\.rel\.ro\s+PROGBITS\s+(\w+)\s+\w+\s+(\w+)", line) for line in sections.splitlines() if ".data.rel.ro" in line)
+    rel_ro = next(
+        re.match(r".*\.data\.rel\.ro\s+PROGBITS\s+(\w+)\s+\w+\s+(\w+)", line) for line in sections.splitlines() if ".data.rel.ro" in line
+    )
     assert rel_ro
     start, size = int(rel_ro[1], 16), int(rel_ro[2], 16)
     places = {line.split()[2]: int(line.split()[0], 16) for line in symbols.splitlines() if len(line.split()) == 3}
@@ -70,7 +74,11 @@ def test_what_it_says_of_itself(plain: Build) -> None:
     kind = ctypes.c_uint32(7)
     library.plugin_get_init_schema.restype = ctypes.c_char_p
     schema = json.loads(library.plugin_get_init_schema(ctypes.byref(kind)))
-    assert kind.value == 1 and set(schema["properties"]) == {"socket", "consumer", "mirror_host_syscalls"} and schema["additionalProperties"] is False
+    assert (
+        kind.value == 1
+        and set(schema["properties"]) == {"socket", "consumer", "mirror_host_syscalls"}
+        and schema["additionalProperties"] is False
+    )
 
 
 def test_everything_takes_null(plain: Build) -> None:

@@ -265,7 +265,13 @@ def test_operations(checked: Build, path: Path) -> None:
     frames = fake.batch(*world.DEFINITIONS, fake.event(1, world.block(), world.IDS, world.TS, world.TID))
     result = one(checked, path, EXPECTED, frames)
     (event,) = result.events
-    assert {key: event[key] for key in ("num", "ts", "tid", "cpu", "type")} == {"num": 1, "ts": world.TS, "tid": 4711, "cpu": 3, "type": "openat"}
+    assert {key: event[key] for key in ("num", "ts", "tid", "cpu", "type")} == {
+        "num": 1,
+        "ts": world.TS,
+        "tid": 4711,
+        "cpu": 3,
+        "type": "openat",
+    }
     # Binary parameters are hexadecimal in JSON lines and dotted for Falco
     assert event["fields"].pop("evt.rawarg.data", None) is None
     check(event["fields"], EXPECTED)
@@ -273,7 +279,10 @@ def test_operations(checked: Build, path: Path) -> None:
 
 def test_binary_parameters(checked: Build, path: Path) -> None:
     frames = fake.batch(*world.DEFINITIONS, fake.event(1, world.block(), world.IDS, world.TS, world.TID))
-    assert one(checked, path, ["evt.rawarg.data", "evt.rawarg[data]"], frames).events[0]["fields"] == {"evt.rawarg.data": "610162ff", "evt.rawarg[data]": "610162ff"}
+    assert one(checked, path, ["evt.rawarg.data", "evt.rawarg[data]"], frames).events[0]["fields"] == {
+        "evt.rawarg.data": "610162ff",
+        "evt.rawarg[data]": "610162ff",
+    }
 
     def script(daemon: fake.Connection) -> None:
         daemon.greet()
@@ -296,22 +305,46 @@ def test_without_blocks(checked: Build, path: Path) -> None:
 def test_who_begot_whom(checked: Build, path: Path) -> None:
     """Ancestors are main threads; those that begot may be others, and then lines and lists are made of these."""
     threads = struct.pack("<2Q", world.THREAD, world.GRAND)
-    lineage = fake.define(50, slots.KIND_LINEAGE, fake.cells(numbers={slots.LINEAGE_MAIN: world.MAIN}, raw={slots.LINEAGE_ANCESTORS: struct.pack("<Q", world.PARENT), slots.LINEAGE_THREADS: threads}))
+    lineage = fake.define(
+        50,
+        slots.KIND_LINEAGE,
+        fake.cells(
+            numbers={slots.LINEAGE_MAIN: world.MAIN},
+            raw={slots.LINEAGE_ANCESTORS: struct.pack("<Q", world.PARENT), slots.LINEAGE_THREADS: threads},
+        ),
+    )
     forms = ["proc.aname", "proc.anames", "proc.aname[1]", "proc.pname", "proc.aenv[1]", "proc.aenvs", "proc.aenv[A]", "proc.aexepath"]
-    fields = one(checked, path, forms, fake.batch(*world.DEFINITIONS, lineage, fake.event(1, world.block(50), world.IDS))).events[0]["fields"]
+    fields = one(checked, path, forms, fake.batch(*world.DEFINITIONS, lineage, fake.event(1, world.block(50), world.IDS))).events[0][
+        "fields"
+    ]
     assert fields == {
-        "proc.aname": "worker init", "proc.anames": ["worker", "init"], "proc.aname[1]": "sh", "proc.pname": "sh", "proc.aenv[1]": "A=1 B= x ",
-        "proc.aenvs": ["A=1 B= x "], "proc.aenv[A]": "1",
-    }  # fmt: skip
+        "proc.aname": "worker init",
+        "proc.anames": ["worker", "init"],
+        "proc.aname[1]": "sh",
+        "proc.pname": "sh",
+        "proc.aenv[1]": "A=1 B= x ",
+        "proc.aenvs": ["A=1 B= x "],
+        "proc.aenv[A]": "1",
+    }
 
 
 def test_a_line_has_blanks_for_what_is_empty(checked: Build, path: Path) -> None:
     """As libsinsp joins: nothing before the first text, a blank for each that follows."""
     names_ = [None, b"", b"a", None, b"", b"b", None]
-    threads = [fake.define(100 + n, slots.KIND_THREAD, fake.cells(texts={} if name is None else {slots.PROC_NAME: name})) for n, name in enumerate(names_)]
+    threads = [
+        fake.define(100 + n, slots.KIND_THREAD, fake.cells(texts={} if name is None else {slots.PROC_NAME: name}))
+        for n, name in enumerate(names_)
+    ]
     ids = struct.pack(f"<{len(names_)}Q", *range(100, 100 + len(names_)))
-    frames = fake.batch(*threads, fake.define(1, slots.KIND_LINEAGE, fake.cells(raw={slots.LINEAGE_ANCESTORS: ids})), fake.event(1, fake.cells(numbers={slots.LINEAGE: 1})))
-    assert one(checked, path, ["proc.aname", "proc.anames"], frames).events[0]["fields"] == {"proc.aname": "a   b ", "proc.anames": ["", "a", "", "b"]}
+    frames = fake.batch(
+        *threads,
+        fake.define(1, slots.KIND_LINEAGE, fake.cells(raw={slots.LINEAGE_ANCESTORS: ids})),
+        fake.event(1, fake.cells(numbers={slots.LINEAGE: 1})),
+    )
+    assert one(checked, path, ["proc.aname", "proc.anames"], frames).events[0]["fields"] == {
+        "proc.aname": "a   b ",
+        "proc.anames": ["", "a", "", "b"],
+    }
 
 
 def test_without_a_main_thread(checked: Build, path: Path) -> None:
@@ -319,7 +352,9 @@ def test_without_a_main_thread(checked: Build, path: Path) -> None:
     cwd = fake.define(60, slots.KIND_THREAD, fake.cells(texts={slots.PROC_CWD: b"/own/", slots.PROC_NAME: b"own"}))
     for lineage in (world.NO_LINEAGE, 0):
         block = fake.cells(numbers={slots.LINEAGE: lineage} if lineage else {})
-        fields = one(checked, path, ["proc.cwd", "proc.aname[0]"], fake.batch(*world.DEFINITIONS, cwd, fake.event(1, block, {fake.THREAD_ID: 60}))).events[0]["fields"]
+        fields = one(
+            checked, path, ["proc.cwd", "proc.aname[0]"], fake.batch(*world.DEFINITIONS, cwd, fake.event(1, block, {fake.THREAD_ID: 60}))
+        ).events[0]["fields"]
         assert fields == {"proc.cwd": "/own/"}
 
 
@@ -331,10 +366,25 @@ def test_blocks_that_are_not_there(checked: Build, path: Path) -> None:
         forms = [form for form in EXPECTED if not form.startswith("edera.")]
         fields = one(checked, path, forms, frames).events[0]["fields"]
         # what is left is what the event says of itself
-        left = {"evt.cpu", "evt.rawres", "evt.rawres.unsigned", "evt.args", "evt.category", "evt.res", "evt.failed", "thread.tid", "fd.uid", "evt.is_open_read", "evt.is_open_write", "proc.vmsize"}
+        left = {
+            "evt.cpu",
+            "evt.rawres",
+            "evt.rawres.unsigned",
+            "evt.args",
+            "evt.category",
+            "evt.res",
+            "evt.failed",
+            "thread.tid",
+            "fd.uid",
+            "evt.is_open_read",
+            "evt.is_open_write",
+            "proc.vmsize",
+        }
         kinds = ("evt.deltatime", "evt.buflen", "evt.count.error", "evt.arg[")
         assert {name for name in fields if not name.startswith(kinds)} == left
-        assert one(checked, path, ["proc.name", "proc.aname", "proc.pname", "fd.name"], frames).metrics["doubtful_values"] == 4 + 2  # and the event's type, twice
+        assert (
+            one(checked, path, ["proc.name", "proc.aname", "proc.pname", "fd.name"], frames).metrics["doubtful_values"] == 4 + 2
+        )  # and the event's type, twice
 
 
 def test_a_line_of_64_ancestors_and_no_more(checked: Build, path: Path) -> None:
@@ -346,7 +396,11 @@ def test_a_line_of_64_ancestors_and_no_more(checked: Build, path: Path) -> None:
         result = one(checked, path, ["proc.aname", "proc.anames", "proc.aname[64]"], frames)
         fields = result.events[0]["fields"]
         if count == 64:
-            assert fields == {"proc.aname": " ".join(f"p{n}" for n in range(64)), "proc.anames": [f"p{n}" for n in range(64)], "proc.aname[64]": "p63"}
+            assert fields == {
+                "proc.aname": " ".join(f"p{n}" for n in range(64)),
+                "proc.anames": [f"p{n}" for n in range(64)],
+                "proc.aname[64]": "p63",
+            }
         else:
             assert fields == {} and result.metrics["doubtful_values"] == 3
 
@@ -354,29 +408,56 @@ def test_a_line_of_64_ancestors_and_no_more(checked: Build, path: Path) -> None:
 def test_large_values(checked: Build, path: Path) -> None:
     """An environment of a megabyte comes through, whole and by entry."""
     entries = [b"NAME_%05d=" % n + b"x" * 100 for n in range(9000)]
-    env = fake.define(1, slots.KIND_ENV, fake.cells(texts={slots.PROC_ENV: b" ".join(entries)}, raw={slots.PROC_ENV_LIST: b"".join(entry + b"\0" for entry in entries)}))
+    env = fake.define(
+        1,
+        slots.KIND_ENV,
+        fake.cells(texts={slots.PROC_ENV: b" ".join(entries)}, raw={slots.PROC_ENV_LIST: b"".join(entry + b"\0" for entry in entries)}),
+    )
     thread = fake.define(2, slots.KIND_THREAD, fake.cells(numbers={slots.THREAD_ENV: 1}))
     frames = fake.batch(env, thread, fake.event(1, fake.cells(), {fake.THREAD_ID: 2}))
     fields = one(checked, path, ["proc.env", "proc.env[NAME_08999]"], frames).events[0]["fields"]
     assert fields == {"proc.env": " ".join(entry.decode() for entry in entries), "proc.env[NAME_08999]": "x" * 100}
 
 
-TEXTS = [b"\xff", b"a\xc3", b"\xc3(", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc0\x80", b"\xe0\x80\x80", b"\xf0\x80\x80\x80", b"12345678\x80", b"\xf5\x80\x80\x80", b"1234567\xe2\x82"]
+TEXTS = [
+    b"\xff",
+    b"a\xc3",
+    b"\xc3(",
+    b"\xed\xa0\x80",
+    b"\xf4\x90\x80\x80",
+    b"\xc0\x80",
+    b"\xe0\x80\x80",
+    b"\xf0\x80\x80\x80",
+    b"12345678\x80",
+    b"\xf5\x80\x80\x80",
+    b"1234567\xe2\x82",
+]
 GOOD_TEXTS = ["", "a", "é", "12345678", "1234567é", "€uro", "\U0001f600", "\U0010ffff", "\ud7ff\ue000", "x" * 1000 + "é", "\x01\x7f\ufffd"]
 
 
 @pytest.mark.parametrize("value", TEXTS)
 def test_text_that_is_not_utf8_is_withheld(small: Build, path: Path, value: bytes) -> None:
     """Falco 0.39 to 0.43 end at the first such text in JSON output."""
-    zone = fake.cells(texts={slots.EDERA_ZONE_NAME: value, slots.EDERA_ZONE_ID: b"z"}, raw={slots.EDERA_ZONE_ANNOTATIONS: b"k\0" + value + b"\0"})
+    zone = fake.cells(
+        texts={slots.EDERA_ZONE_NAME: value, slots.EDERA_ZONE_ID: b"z"}, raw={slots.EDERA_ZONE_ANNOTATIONS: b"k\0" + value + b"\0"}
+    )
     thread = fake.cells(texts={slots.PROC_NAME: value}, raw={slots.PROC_ARGS_LIST: value + b"\0"})
-    frames = fake.batch(fake.define(1, slots.KIND_ZONE, zone), fake.define(2, slots.KIND_THREAD, thread), fake.event(1, fake.cells(), {fake.ZONE_ID: 1, fake.THREAD_ID: 2}))
-    fields = one(small, path, ["edera.zone.name", "edera.zone.id", "edera.zone.annotation[k]", "proc.args[0]", "thread.nametid"], frames).events[0]["fields"]
+    frames = fake.batch(
+        fake.define(1, slots.KIND_ZONE, zone),
+        fake.define(2, slots.KIND_THREAD, thread),
+        fake.event(1, fake.cells(), {fake.ZONE_ID: 1, fake.THREAD_ID: 2}),
+    )
+    fields = one(
+        small, path, ["edera.zone.name", "edera.zone.id", "edera.zone.annotation[k]", "proc.args[0]", "thread.nametid"], frames
+    ).events[0]["fields"]
     assert fields == {"edera.zone.id": "z"}
 
 
 def test_text_that_is_utf8(checked: Build, path: Path) -> None:
-    events = [fake.item(fake.DEFINE, struct.pack("<QB", n + 1, slots.KIND_ZONE) + fake.cells(texts={slots.EDERA_ZONE_NAME: value.encode()})) for n, value in enumerate(GOOD_TEXTS)]
+    events = [
+        fake.item(fake.DEFINE, struct.pack("<QB", n + 1, slots.KIND_ZONE) + fake.cells(texts={slots.EDERA_ZONE_NAME: value.encode()}))
+        for n, value in enumerate(GOOD_TEXTS)
+    ]
     events += [fake.event(n + 1, fake.cells(), {fake.ZONE_ID: n + 1}) for n in range(len(GOOD_TEXTS))]
     result = one(checked, path, ["edera.zone.name"], fake.batch(*events), count=len(GOOD_TEXTS))
     assert [event["fields"]["edera.zone.name"] for event in result.events] == GOOD_TEXTS
@@ -389,11 +470,27 @@ def references(slot: int, at: int, length: int, heap: bytes) -> bytes:
 
 @pytest.mark.parametrize(
     ("at", "length"),
-    [(20, 6), (25, 0), (19, 7), (26, 0), (27, 0), (0xFFFFFFFF, 0), (0xFFFFFFFF, 1), (20, 0xFFFFFFFF), (0xFFFFFFF0, 0x20), (4, 0xFFFFFFFC), (0, 4)],
+    [
+        (20, 6),
+        (25, 0),
+        (19, 7),
+        (26, 0),
+        (27, 0),
+        (0xFFFFFFFF, 0),
+        (0xFFFFFFFF, 1),
+        (20, 0xFFFFFFFF),
+        (0xFFFFFFF0, 0x20),
+        (4, 0xFFFFFFFC),
+        (0, 4),
+    ],
 )
 def test_references_that_lead_astray(small: Build, path: Path, at: int, length: int) -> None:
     """A text that is not inside its block, or has no NUL behind it, is no value. The heap is `hello` and a NUL, at 20."""
-    for slot, kind, form in ((slots.EDERA_ZONE_NAME, slots.KIND_ZONE, "edera.zone.name"), (slots.EDERA_ZONE_ANNOTATIONS, slots.KIND_ZONE, "edera.zone.annotation[hell]"), (slots.EDERA_ZONE_IP, slots.KIND_ZONE, "edera.zone.ip")):
+    for slot, kind, form in (
+        (slots.EDERA_ZONE_NAME, slots.KIND_ZONE, "edera.zone.name"),
+        (slots.EDERA_ZONE_ANNOTATIONS, slots.KIND_ZONE, "edera.zone.annotation[hell]"),
+        (slots.EDERA_ZONE_IP, slots.KIND_ZONE, "edera.zone.ip"),
+    ):
         frames = fake.batch(fake.define(1, kind, references(slot, at, length, b"hello\0")), fake.event(1, fake.cells(), {fake.ZONE_ID: 1}))
         fields = one(small, path, [form], frames).events[0]["fields"]
         if form == "edera.zone.name" and (at, length) == (25, 0):
@@ -459,11 +556,19 @@ def test_tids(checked: Build, path: Path) -> None:
 
 def test_numbers_of_main_threads(checked: Build, path: Path) -> None:
     """IFMAIN: the event's number for a main thread, shifted where the field is in bytes; no value where that is not known."""
-    threads = [fake.define(n + 1, slots.KIND_THREAD, fake.cells(numbers=numbers)) for n, numbers in enumerate(({slots.THREAD_ISMAIN: 1}, {slots.THREAD_ISMAIN: 0}, {}))]
+    threads = [
+        fake.define(n + 1, slots.KIND_THREAD, fake.cells(numbers=numbers))
+        for n, numbers in enumerate(({slots.THREAD_ISMAIN: 1}, {slots.THREAD_ISMAIN: 0}, {}))
+    ]
     events = [fake.event(n + 1, fake.cells(numbers={slots.PROC_VMSIZE: 77}), {fake.THREAD_ID: n + 1}) for n in range(3)]
     events.append(fake.event(4, fake.cells(), {fake.THREAD_ID: 1}))
     result = one(checked, path, ["thread.vmsize", "thread.vmsize.b"], fake.batch(*threads, *events), count=4)
-    assert [event["fields"] for event in result.events] == [{"thread.vmsize": 77, "thread.vmsize.b": 77 << 10}, {"thread.vmsize": 0, "thread.vmsize.b": 0}, {}, {}]
+    assert [event["fields"] for event in result.events] == [
+        {"thread.vmsize": 77, "thread.vmsize.b": 77 << 10},
+        {"thread.vmsize": 0, "thread.vmsize.b": 0},
+        {},
+        {},
+    ]
 
 
 @pytest.mark.parametrize("words", [1, 2, 8])
@@ -485,7 +590,11 @@ def test_plugininfo(checked: Build, path: Path) -> None:
     long = fake.Block()
     long.text(slots.EVT_ARGS, "ü".encode() * 2000)
     frames = fake.batch(
-        *world.DEFINITIONS, fake.event(1, notice), fake.event(2, plain, world.IDS), fake.event(3, fake.cells()), fake.event(4, long.finish(), {fake.ZONE_ID: world.ZONE})
+        *world.DEFINITIONS,
+        fake.event(1, notice),
+        fake.event(2, plain, world.IDS),
+        fake.event(3, fake.cells()),
+        fake.event(4, long.finish(), {fake.ZONE_ID: world.ZONE}),
     )
 
     def script(daemon: fake.Connection) -> None:
@@ -503,10 +612,16 @@ def test_plugininfo(checked: Build, path: Path) -> None:
 
 def test_a_capture_of_another_connection(checked: Build, path: Path) -> None:
     """Block ids of an earlier connection mean nothing on a later one: after a reconnect the same ids are other blocks."""
+
     def script(daemon: fake.Connection) -> None:
         daemon.greet()
         name = b"first" if daemon.number == 0 else b"second"
-        daemon.send(fake.batch(fake.define(1, slots.KIND_ZONE, fake.cells(texts={slots.EDERA_ZONE_NAME: name})), fake.event(daemon.number + 1, fake.cells(), {fake.ZONE_ID: 1})))
+        daemon.send(
+            fake.batch(
+                fake.define(1, slots.KIND_ZONE, fake.cells(texts={slots.EDERA_ZONE_NAME: name})),
+                fake.event(daemon.number + 1, fake.cells(), {fake.ZONE_ID: 1}),
+            )
+        )
         if daemon.number == 0:
             assert daemon.ack() == 1
             return

@@ -12,16 +12,27 @@ TS = 1_700_000_000_000_000_000
 TID = 4711
 ARGS = names.ARG_NAMES.index
 
-ETYPE, ZONE, MAIN, THREAD, PARENT, GRAND, ENV, PARENT_ENV, FD, FILES, WORKLOAD, LINEAGE, BARE_ETYPE, EMPTY_LINEAGE, NO_LINEAGE = range(1, 16)
+ETYPE, ZONE, MAIN, THREAD, PARENT, GRAND, ENV, PARENT_ENV, FD, FILES, WORKLOAD, LINEAGE, BARE_ETYPE, EMPTY_LINEAGE, NO_LINEAGE = range(
+    1, 16
+)
 
 DEFINITIONS = [
     fake.define(
         ETYPE,
         slots.KIND_ETYPE,
         fake.cells(
-            numbers={slots.EVT_TYPE_NUMBER: names.EVENT_NAMES.index("openat"), slots.EVT_IS_IO: 1, slots.EVT_COUNT: 1, slots.EVT_LATENCY: 0},
+            numbers={
+                slots.EVT_TYPE_NUMBER: names.EVENT_NAMES.index("openat"),
+                slots.EVT_IS_IO: 1,
+                slots.EVT_COUNT: 1,
+                slots.EVT_LATENCY: 0,
+            },
             texts={slots.EVT_TYPE: b"openat", slots.EVT_DIR: b"<", slots.EVT_CATEGORY: b"file"},
-            raw={slots.EVT_PARAM_NAMES: struct.pack("<9H", *(ARGS(name) for name in ("fd", "name", "flags", "data", "size", "res", "tuple", "cpu")), 0xFFFF)},
+            raw={
+                slots.EVT_PARAM_NAMES: struct.pack(
+                    "<9H", *(ARGS(name) for name in ("fd", "name", "flags", "data", "size", "res", "tuple", "cpu")), 0xFFFF
+                )
+            },
         ),
     ),
     fake.define(BARE_ETYPE, slots.KIND_ETYPE, fake.cells()),
@@ -34,15 +45,23 @@ DEFINITIONS = [
             raw={slots.EDERA_ZONE_IP: bytes([10, 0, 0, 1]), slots.EDERA_ZONE_ANNOTATIONS: b"a\0one\0b\0\0a\0two\0odd\0"},
         ),
     ),
-    fake.define(ENV, slots.KIND_ENV, fake.cells(texts={slots.PROC_ENV: b"A=1 B= x "}, raw={slots.PROC_ENV_LIST: b"A=1\0B=  x y \0E=\0E=2\0AB=3\0S=   \0"})),
+    fake.define(
+        ENV,
+        slots.KIND_ENV,
+        fake.cells(texts={slots.PROC_ENV: b"A=1 B= x "}, raw={slots.PROC_ENV_LIST: b"A=1\0B=  x y \0E=\0E=2\0AB=3\0S=   \0"}),
+    ),
     fake.define(PARENT_ENV, slots.KIND_ENV, fake.cells(texts={slots.PROC_ENV: b"P=parent"}, raw={slots.PROC_ENV_LIST: b"P=parent\0"})),
     fake.define(
         THREAD,
         slots.KIND_THREAD,
         fake.cells(
             numbers={
-                slots.THREAD_ENV: ENV, slots.PROC_PID: 2**64 - 3, slots.PROC_PID_TS: TS - 1_000_000_001, slots.THREAD_ISMAIN: 0,
-                slots.PROC_IS_EXE_WRITABLE: 7, slots.PROC_CMDNARGS: 3,
+                slots.THREAD_ENV: ENV,
+                slots.PROC_PID: 2**64 - 3,
+                slots.PROC_PID_TS: TS - 1_000_000_001,
+                slots.THREAD_ISMAIN: 0,
+                slots.PROC_IS_EXE_WRITABLE: 7,
+                slots.PROC_CMDNARGS: 3,
             },
             texts={slots.PROC_NAME: b"worker", slots.PROC_ARGS: b"-a  -c", slots.PROC_EXE: b""},
             raw={slots.PROC_ARGS_LIST: b"-a\0\0-c\0"},
@@ -61,7 +80,9 @@ DEFINITIONS = [
             texts={slots.PROC_NAME: b"sh", slots.PROC_EXE: b"", slots.PROC_EXEPATH: b"/bin/sh"},
         ),
     ),
-    fake.define(GRAND, slots.KIND_THREAD, fake.cells(numbers={slots.PROC_PID: 1}, texts={slots.PROC_NAME: b"init", slots.PROC_EXE: b"/init"})),
+    fake.define(
+        GRAND, slots.KIND_THREAD, fake.cells(numbers={slots.PROC_PID: 1}, texts={slots.PROC_NAME: b"init", slots.PROC_EXE: b"/init"})
+    ),
     fake.define(
         LINEAGE,
         slots.KIND_LINEAGE,
@@ -77,17 +98,28 @@ DEFINITIONS = [
         slots.KIND_FD,
         fake.cells(
             numbers={slots.FD_CPORT: 1234, slots.FD_PORT_SOURCE: 1234, slots.FD_PORT_DEST: 443, slots.FD_IS_SERVER: 0},
-            texts={slots.FD_NAME: b"10.0.0.1:1234->::1:443", slots.FD_PROTO_SOURCE: b"80", slots.FD_PROTO_DEST: b"80", slots.FD_NAMERAW: b"cold"},
+            texts={
+                slots.FD_NAME: b"10.0.0.1:1234->::1:443",
+                slots.FD_PROTO_SOURCE: b"80",
+                slots.FD_PROTO_DEST: b"80",
+                slots.FD_NAMERAW: b"cold",
+            },
             raw={
-                slots.FD_CIP: bytes([10, 0, 0, 1]), slots.FD_SIP: bytes(15) + b"\1", slots.FD_IP_SOURCE: bytes([10, 0, 0, 1]),
-                slots.FD_IP_DEST: bytes(15) + b"\1", slots.FD_LIP: b"\1\2\3", slots.FD_RIP: b"",
+                slots.FD_CIP: bytes([10, 0, 0, 1]),
+                slots.FD_SIP: bytes(15) + b"\1",
+                slots.FD_IP_SOURCE: bytes([10, 0, 0, 1]),
+                slots.FD_IP_DEST: bytes(15) + b"\1",
+                slots.FD_LIP: b"\1\2\3",
+                slots.FD_RIP: b"",
             },
         ),
     ),
     fake.define(
         FILES,
         slots.KIND_FILES,
-        fake.cells(texts={slots.PROC_STDIN_TYPE: b"file"}, raw={slots.FD_TYPES: b"file\0ipv4\0", slots.FD_TYPE_TABLE: bytes([2, 0, 6, 1, 200])}),
+        fake.cells(
+            texts={slots.PROC_STDIN_TYPE: b"file"}, raw={slots.FD_TYPES: b"file\0ipv4\0", slots.FD_TYPE_TABLE: bytes([2, 0, 6, 1, 200])}
+        ),
     ),
     fake.define(
         WORKLOAD,
@@ -95,10 +127,14 @@ DEFINITIONS = [
         fake.cells(
             numbers={slots.CONTAINER_START_TS: TS - 10},
             texts={slots.CONTAINER_ID: b"c0ffee"},
-            raw={slots.CONTAINER_MOUNT_DESTS: b"/a\0/proc/x\0\0", slots.CONTAINER_MOUNT_SOURCES: b"/s/1\0/s/2\0/t\0", slots.CONTAINER_MOUNT_MODES: b"ro\0"},
+            raw={
+                slots.CONTAINER_MOUNT_DESTS: b"/a\0/proc/x\0\0",
+                slots.CONTAINER_MOUNT_SOURCES: b"/s/1\0/s/2\0/t\0",
+                slots.CONTAINER_MOUNT_MODES: b"ro\0",
+            },
         ),
     ),
-]  # fmt: skip
+]
 
 IDS = {fake.ETYPE_ID: ETYPE, fake.ZONE_ID: ZONE, fake.THREAD_ID: THREAD, fake.FD_ID: FD, fake.FILES_ID: FILES, fake.WORKLOAD_ID: WORKLOAD}
 

@@ -22,6 +22,22 @@ PREFIX: Final = "EDERA_FALCOD_"
 DEFAULT_FILE: Final = "/etc/edera-falcod/config.toml"
 
 
+# Where annotations have what Kubernetes knows: the keys of the CRI, then those of containerd
+ANNOTATION_KEYS: Final[tuple[str, ...]] = (
+    "k8s.pod.name=io.kubernetes.pod.name",
+    "k8s.pod.name=io.kubernetes.cri.sandbox-name",
+    "k8s.ns.name=io.kubernetes.pod.namespace",
+    "k8s.ns.name=io.kubernetes.cri.sandbox-namespace",
+    "k8s.pod.uid=io.kubernetes.pod.uid",
+    "k8s.pod.uid=io.kubernetes.cri.sandbox-uid",
+    "k8s.pod.sandbox_id=io.kubernetes.cri.sandbox-id",
+    "container.name=io.kubernetes.container.name",
+    "container.name=io.kubernetes.cri.container-name",
+)
+ANNOTATION_FIELDS: Final = ("k8s.pod.name", "k8s.ns.name", "k8s.pod.uid", "k8s.pod.sandbox_id", "container.name")
+ANNOTATION_PATTERN: Final = "(" + "|".join(ANNOTATION_FIELDS).replace(".", r"\.") + r")=\S{1,256}"
+
+
 class ConfigError(Exception):
     """A value cannot be used; the text names where it came from, the key, the value and what is allowed."""
 
@@ -262,6 +278,11 @@ class EderaConfig:
         Choice("zone", "cgroup", "none"),
         "Which workload a process belongs to. zone: in a zone with one workload, that one; else as cgroup: the one whose id is in a "
         "cgroup path of the process. none: nothing is said of workloads (container.* and k8s.* have no value).",
+    )
+    annotation_keys: tuple[str, ...] = option(
+        ANNOTATION_KEYS,
+        Words("FIELD=KEY with FIELD one of " + ", ".join(ANNOTATION_FIELDS), ANNOTATION_PATTERN),
+        "Which annotations of a workload, or else of its zone, hold what Kubernetes knows of it; of several for a field the first wins.",
     )
 
 

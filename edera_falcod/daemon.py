@@ -61,6 +61,7 @@ class Daemon:
         self.stop = asyncio.Event()
         self.started_at = time.time()
         first = int(self.started_at) << SEQ_SHIFT if first_seq is None else first_seq
+        self._first = first
         self.ring = Ring(config.buffer.size, config.buffer.age, first)
         for name in config.falco.consumers:
             self.ring.declare(name)
@@ -68,6 +69,7 @@ class Daemon:
         workloads = config.edera.workloads
         attribution = None if workloads == "none" else Attribution[workloads.upper()]
         self.pipelines = Pipelines(self.ring, self.notices, attribution, log.get("pipeline"))
+        self.pipelines.annotation_keys = config.edera.annotation_keys
         settings = Settings(
             reconcile=config.edera.reconcile,
             snapshot_timeout=config.edera.snapshot_timeout,
@@ -139,7 +141,7 @@ class Daemon:
             falco.close()
             ctl.close()
             gc.unfreeze()
-        self.log.info("stopped", events=self.ring.head)
+        self.log.info("stopped", events=self.ring.head + 1 - self._first)
 
     async def _tick(self) -> None:
         """Once a second: ages, rates, losses to tell, the service manager."""

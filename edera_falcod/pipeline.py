@@ -15,6 +15,8 @@ from typing import Any, Final, final
 
 from .edera.lifecycle import State
 from .edera.sink import Verdict, ZoneInfo
+from .edera.workloads import WorkloadInfo
+from .enrich import workload
 from .falco import notices
 from .falco.accounting import INTERNAL, ZoneAccount
 from .falco.notices import Notices
@@ -23,7 +25,7 @@ from .falco.zoneblock import zone_block
 from .fields.blocks import IDS
 from .fields.priority import PRIORITIES
 from .fields.record import Encoder
-from .fields.workload import Workload, Workloads, host_block
+from .fields.workload import Workloads, host_block
 from .scap.errors import EMPTY, OLD_EVENT, UNKNOWN_EVENT, WireError
 from .scap.snapshot import SnapshotThread
 from .scap.tables import PPME_CPU_HOTPLUG_E
@@ -94,13 +96,13 @@ class ZonePipeline:
             info.id, info.name, info.state, info.host, info.domid, own, info.kernel, info.annotations, info.ready_at, self.tainted
         )
 
-    def replace_workloads(self, found: list[Workload]) -> None:
+    def replace_workloads(self, found: list[WorkloadInfo], keys: tuple[str, ...]) -> None:
         """The zone runs these workloads now."""
         if self.workloads is None:
             return
         first = IDS.last + 1
         IDS.last += len(found)
-        self.workloads.replace(found, first)
+        self.workloads.replace([workload(info, self.info, keys) for info in found], first)
 
     def messages(self, batch: list[bytes], start: int) -> tuple[int, Verdict]:
         """See ``ZoneSink.messages``."""
@@ -122,6 +124,10 @@ class ZonePipeline:
                     verdict |= Verdict.MALFORMED
                 self._log.warning("reply refused", cause=error.cause, bytes=len(data))
                 continue
+            except Exception:
+                account.received += 1
+                verdict |= self._fault("reading a reply")
+                continue
             if isinstance(event, SnapshotReader):
                 account.last_ts = ts
                 return index, verdict
@@ -135,13 +141,8 @@ class ZonePipeline:
                     ring.append(encoder.encode(event, ring.head + 1))
                 else:
                     ring.skip(account)
-            except Exception:  # ours, whatever the zone sent: this event is lost, and its state may be wrong
-                account.refuse(INTERNAL)
-                self._log.exception("internal error", event=code, tid=event.tid)
-                now = time.monotonic()
-                if now - self._fault_at >= LOSS_SPACING:
-                    self._fault_at = now
-                    verdict |= Verdict.LOSS
+            except Exception:
+                verdict |= self._fault(f"event {code}")
             if code == PPME_CPU_HOTPLUG_E:
                 verdict |= Verdict.HOTPLUG
         account.last_ts = ts
@@ -149,6 +150,16 @@ class ZonePipeline:
             self._drops = state.counters.drop_events
             verdict |= Verdict.LOSS
         return len(batch), verdict
+
+    def _fault(self, what: str) -> Verdict:
+        """In an except clause: an error of ours, whatever the zone sent. The event is lost, and the state may be wrong."""
+        self.account.refuse(INTERNAL)
+        self._log.exception("internal error", what=what)
+        now = time.monotonic()
+        if now - self._fault_at < LOSS_SPACING:
+            return Verdict.OK
+        self._fault_at = now
+        return Verdict.LOSS
 
     async def snapshot(self, message: bytes) -> Verdict:
         """See ``ZoneSink.snapshot``. It is read whole before the old state is given up, in slices, so that other zones go on."""
@@ -215,6 +226,7 @@ class Pipelines:
 
     def __init__(self, ring: Ring, told: Notices, attribution: int | None, log: Any, wall: Callable[[], float] = time.time) -> None:
         self.by_id: dict[str, ZonePipeline] = {}
+        self.annotation_keys: tuple[str, ...] = ()
         self.closing = False  # zones that go now go with us: no notice
         self._ring = ring
         self._notices = told
@@ -236,6 +248,9 @@ class Pipelines:
             self._tell(notices.ZONE_DISCOVERED, pipeline, f"zone {zone.name or zone.id} was discovered")
         else:
             pipeline.change(zone)
+
+    def workloads(self, zone_id: str, workloads: list[WorkloadInfo]) -> None:
+        self.by_id[zone_id].replace_workloads(workloads, self.annotation_keys)
 
     def zone_state(self, zone_id: str, state: State, reason: str) -> None:
         pipeline = self.by_id[zone_id]

@@ -76,10 +76,11 @@ def served(host: SinspHost, capture: Path, pairs: list[Pair], workload: bool) ->
         simulation = [PROGRAM, "sim", "--socket", str(edera), "--pace", "max", "--zone", f"zone={capture}"]
         if workload:
             simulation += ["--at", "0s", f"workload zone {WORKLOAD} registry.local/zone privileged=no"]
-        settings = {
+        settings: dict[str, object] = {
             "edera.socket": edera, "falco.socket": falco, "ctl.socket": ctl, "buffer.size": "1GiB",
-            "edera.attribution": "zone" if workload else "cgroup",
         }  # fmt: skip
+        if workload:
+            settings["edera.workloads"] = "zone"
         daemon = [PROGRAM, "run", *(f"--set={key}={value}" for key, value in settings.items())]
         with (folder / "log").open("wb") as log:
             processes = [subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log) for command in (simulation, daemon)]

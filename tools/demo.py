@@ -51,13 +51,15 @@ class Part:
     """A program of the demo, whose lines go through ``show`` on a thread of its own."""
 
     def __init__(self, command: list[str], show: Any, output: str = "stdout") -> None:
-        pipes = {output: subprocess.PIPE}
-        other = "stderr" if output == "stdout" else "stdout"
         # A session of its own: Ctrl-C is for us, and we end the parts in order.
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, start_new_session=True, text=True, errors="replace", cwd=ROOT, **pipes, **{other: subprocess.DEVNULL}
-        )  # type: ignore[call-overload]
-        self._stream = getattr(self.process, output)
+        self.process: subprocess.Popen[str] = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, start_new_session=True, text=True, errors="replace", cwd=ROOT,
+            stdout=subprocess.PIPE if output == "stdout" else subprocess.DEVNULL,
+            stderr=subprocess.PIPE if output == "stderr" else subprocess.DEVNULL,
+        )  # fmt: skip
+        stream = self.process.stdout if output == "stdout" else self.process.stderr
+        assert stream is not None
+        self._stream = stream
         self._thread = threading.Thread(target=self._follow, args=(show,), daemon=True)
         self._thread.start()
 
@@ -209,23 +211,46 @@ class Demo:
         if not self.parts:
             return None
         self.parts[0].end()
-        status = None
+        status: dict[str, Any] = {}
         for _ in range(40):
-            done = subprocess.run([PROGRAM, "ctl", "--socket", str(self.ctl), "status", "--json"], capture_output=True, text=True, timeout=20)
+            command = [PROGRAM, "ctl", "status", "--socket", str(self.ctl), "--json"]
             try:
-                status = json.loads(done.stdout)
-            except ValueError:
+                status = json.loads(subprocess.run(command, capture_output=True, text=True, timeout=20).stdout)
+            except (ValueError, subprocess.TimeoutExpired):
                 return None
-            if all(int(consumer.get("waiting", 0)) == 0 for consumer in status.get("consumers", [])):
+            if all(entry["waiting"] == 0 == entry["counters"]["unacknowledged"] for entry in status["consumers"]):
                 break
             time.sleep(0.25)
-        time.sleep(0.6)  # for the last acknowledgement
-        done = subprocess.run([PROGRAM, "ctl", "--socket", str(self.ctl), "status", "--json"], capture_output=True, text=True, timeout=20)
-        return json.loads(done.stdout) if done.stdout else None
+        return status
 
     def add_up(self, status: dict[str, Any]) -> int:
-        say("demo", json.dumps(status)[:380])
-        return 0
+        """Hold what the host sent against what the daemon counted and what the consumer saw; 0 when it all adds up."""
+        sent = sum(int(text.rpartition(" events sent")[0].split()[-1]) for text in self.sent.values())
+        accounts = [zone["counters"] for zone in status["zones"]] + [status["gone"]]
+        received = sum(counters["received"] for counters in accounts)
+        notices = sum(counters["notices"] for counters in accounts)
+        for text in self.sent.values():
+            say("demo", f"host:   {text}")
+        say("demo", f"daemon: {received - notices} events received, {notices} notices added")
+        good = sent == received - notices
+        if not good:
+            say("demo", f"        {sent} were sent: the rest was in flight when a stream ended, and the notices of those gaps say so")
+        consumer = next(entry for entry in status["consumers"] if entry["name"] == "falco" or self.host is None)
+        counters = consumer["counters"]
+        dropped = sum(value for key, value in counters.items() if key.startswith("dropped"))
+        parts = {
+            "acknowledged": consumer["acknowledged"], "unacknowledged": counters["unacknowledged"], "waiting": consumer["waiting"],
+            "dropped": dropped, "before it came": counters["before"],
+        }  # fmt: skip
+        total = sum(parts.values())
+        listed = " + ".join(f"{value} {name}" for name, value in parts.items() if value or name == "acknowledged")
+        say("demo", f"rules:  {listed} = {total} of {received}")
+        if self.summary:
+            say("demo", f"        {self.summary['events']} events seen by the rules engine, {sum(self.matches.values())} matches")
+            good = good and self.summary["events"] >= consumer["acknowledged"]
+        good = good and total == received
+        say("demo", "the counts add up" if good else "THE COUNTS DO NOT ADD UP")
+        return 0 if good else 1
 
 
 def main() -> int:

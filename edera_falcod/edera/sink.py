@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from .lifecycle import State
+    from .workloads import WorkloadInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,9 @@ class ZoneSink(Protocol):
 
     def zone_changed(self, zone: ZoneInfo) -> None:
         """A zone was found, or its facts have changed. Comes before anything else of the zone."""
+
+    def workloads(self, zone_id: str, workloads: list[WorkloadInfo]) -> None:
+        """The zone runs these workloads now, in place of what was said before."""
 
     def zone_state(self, zone_id: str, state: State, reason: str) -> None:
         """The lifecycle has entered ``state``, perhaps the one that it was in."""

@@ -22,7 +22,8 @@ import structlog
 from .backoff import Backoff
 from .control import ControlClient, Watch, Workload
 from .sink import ZoneInfo, ZoneSink
-from .transport import Link, LinkError, Links, check_grpclib
+from .transport import Link, LinkError, Links, Refused, check_grpclib
+from .workloads import Directory
 from .zonestream import Settings, SnapshotBudget, ZoneStream
 
 NO_DOMAIN: Final = (0, 0xFFFFFFFF)  # the host itself, or none
@@ -77,6 +78,8 @@ class Zones:
         self._links = Links(path)
         self._budget = SnapshotBudget()
         self._backoff = Backoff()
+        self.directory = Directory()
+        self._directory_refused = ""
         self._refused: dict[str, str] = {}  # zones that are listed and not monitored, and why: told once
         self._group: asyncio.TaskGroup | None = None
         self._log = structlog.get_logger().bind(room="edera")
@@ -165,9 +168,28 @@ class Zones:
             self._update(change)
         else:
             self.counters["workload_changes"] += 1
+            self.directory.update(change)
+            self._tell_workloads()
+
+    def _tell_workloads(self) -> None:
+        for zone_id in self.directory.take_changed() & self.streams.keys():
+            self._sink.workloads(zone_id, self.directory.of(zone_id))
+
+    async def _reconcile_workloads(self, client: ControlClient) -> None:
+        """List workloads and images where that is due. A daemon that refuses the call has zones all the same."""
+        try:
+            await self.directory.refresh(client, asyncio.get_running_loop().time())
+            self._directory_refused = ""
+        except Refused as error:
+            self.counters["fault.workloads"] += 1
+            if str(error) != self._directory_refused:
+                self._log.warning("workloads cannot be listed; container.* and k8s.* have no values", reason=str(error))
+            self._directory_refused = str(error)
+        self._tell_workloads()
 
     async def _reconcile(self, client: ControlClient) -> None:
-        """Hold what we know against the daemon's list."""
+        """Hold what we know against the daemon's lists. Workloads first, so that a zone's first events have theirs."""
+        await self._reconcile_workloads(client)
         zones = await client.list_zones()
         self.counters["lists"] += 1
         listed = set()
@@ -214,6 +236,8 @@ class Zones:
         self.counters["zones_found"] += 1
         self._log.info("zone discovered", zone=zone.id, name=zone.name, domid=zone.domid)
         self._sink.zone_changed(zone)
+        if workloads := self.directory.of(zone.id):
+            self._sink.workloads(zone.id, workloads)
         self._group.create_task(self._live(stream), name=f"zone {zone.id}")
 
     def _remove(self, zone_id: str, reason: str, zone: ZoneInfo | None = None) -> None:

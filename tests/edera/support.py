@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edera_falcod.edera.lifecycle import State
 from edera_falcod.edera.sink import Verdict, ZoneInfo
+from edera_falcod.edera.workloads import WorkloadInfo
 from edera_falcod.edera.zones import Zones
 from edera_falcod.edera.zonestream import Settings
 from edera_falcod.scap.errors import WireError
@@ -38,6 +39,7 @@ class Sink:
         self.reasons: dict[str, list[str]] = defaultdict(list)
         self.gaps: dict[str, list[str]] = defaultdict(list)
         self.gone: dict[str, str] = {}
+        self.workloads_of: dict[str, list[WorkloadInfo]] = {}
         self.changes: Counter[str] = Counter()
         self.fail = False  # raise in messages()
         self.lose = False  # say that something was lost, once
@@ -48,6 +50,9 @@ class Sink:
         self.zones[zone.name] = zone
         self.changes[zone.name] += 1
         self.gone.pop(zone.name, None)
+
+    def workloads(self, zone_id: str, workloads: list[WorkloadInfo]) -> None:
+        self.workloads_of[self.names[zone_id]] = workloads
 
     def zone_state(self, zone_id: str, state: State, reason: str) -> None:
         name = self.names[zone_id]

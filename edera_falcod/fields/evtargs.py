@@ -10,8 +10,10 @@ What needs the zone's state is here: names of fds, threads' comms, paths from a 
 
 from __future__ import annotations
 
-from struct import Struct
 from typing import Final, final
+
+from librt.strings import BytesWriter, read_i32_le, read_i64_le, write_i64_le
+from mypy_extensions import i64
 
 from ..scap import format as fmt
 from ..scap import tables
@@ -27,16 +29,14 @@ from . import slots
 from .cells import Cells
 from .user import group_name, user_facts
 
-# What the raw value of a parameter is: bits 30 and 31 of its entry's length word (docs/protocol.md)
-RAW_NONE: Final = 0
-RAW_UNSIGNED: Final = 1
-RAW_SIGNED: Final = 2
-RAW_BYTES: Final = 3
-BINARY: Final = 1 << 31  # in the offset of a RAW_BYTES value: not text, to be shown with dots or in hexadecimal
+# What the raw value of a parameter is, in bits 62 and 63 of its entry's first word (docs/protocol.md); as signed numbers
+KIND_NONE: Final[i64] = 0
+KIND_UNSIGNED: Final[i64] = 1 << 62
+KIND_SIGNED: Final[i64] = -(1 << 63)
+KIND_BYTES: Final[i64] = -(1 << 62)
+BINARY: Final[i64] = 1 << 31  # in the offset of a raw value of bytes: not text, to be shown with dots or in hexadecimal
 
 ENTRY_SIZE: Final = 16
-TWO64: Final = 1 << 64
-MAX_PARAMS: Final = 64  # libscap's PPM_MAX_EVENT_PARAMS; the table's longest event has 31
 
 # What rendering has to do, by type
 K_NUMBER: Final = 0  # decimal or by print format, nothing to resolve
@@ -107,7 +107,6 @@ _FORMS: Final[dict[int, tuple[int, int, bool]]] = {
 _ANY_BYTES: Final = (K_BYTES, 0, False)  # internal types that hold pointers in libsinsp and cannot come from a zone
 
 _L4_CHARS: Final[list[bytes]] = [b"", b"", b"t", b"u", b"i", b"r"]  # by SCAP_L4_*
-_RELTIME_NONE: Final = 0xFFFF_FFFF_FFFF_FFFF
 _ID_NONE: Final = 0xFFFF_FFFF
 
 
@@ -169,7 +168,7 @@ def _plan(params: tuple[ParamInfo, ...]) -> list[ParamPlan]:
 # By event code
 PLANS: Final[list[list[ParamPlan]]] = [_plan(event.params) for event in tables.EVENTS]
 
-_ENTRIES: Final[list[Struct]] = [Struct("<" + "IIQ" * count) for count in range(MAX_PARAMS + 1)]
+_table: Final = BytesWriter()  # the parameter table in the making
 
 _tuple_memo: Final[dict[bytes, bytes]] = {}
 
@@ -189,12 +188,12 @@ def args_cells(cells: Cells, zone: ZoneState, event: Event) -> bytes:
         return b""
     generic = event.code == tables.PPME_GENERIC_X
     # Offsets count from the table's start. evt.args of a generic event is empty; its parameters' texts follow all the same.
-    start = ENTRY_SIZE * count
-    pos = start + 1 if generic else start
+    start: i64 = ENTRY_SIZE * count
+    pos: i64 = start + 1 if generic else start
     entries: list[int] = []
     parts: list[bytes] = []
     extras: list[bytes] = []  # raw values that are not a slice of evt.args; they lie behind its NUL
-    extra_size = 0
+    extra_size: i64 = 0
     moved: list[int] = []  # entries whose raw value is an offset among the extras
     first = b""
     for index in range(count):
@@ -205,18 +204,18 @@ def args_cells(cells: Cells, zone: ZoneState, event: Event) -> bytes:
         pos += len(label)
         size = plan.size
         resolved = b""
-        raw_kind = RAW_NONE
-        raw_value = 0
+        raw_kind = KIND_NONE
+        raw_value: i64 = 0
         if size > 0:
             if len(data) == size:
-                value = int.from_bytes(data, "little", signed=plan.signed)
+                value = number_of(plan, data)
                 raw, resolved = _number(plan, value, zone)
-                raw_value = value if value >= 0 else value + TWO64
-                raw_kind = RAW_SIGNED if plan.signed else RAW_UNSIGNED
+                raw_value = value
+                raw_kind = KIND_SIGNED if plan.signed else KIND_UNSIGNED
             else:
                 raw = fmt.NOT_AVAILABLE
         else:
-            raw_kind = RAW_BYTES
+            raw_kind = KIND_BYTES
             kind = plan.kind
             if kind in (K_STRING, K_PATH):
                 given = fmt.charbuf(data)
@@ -228,65 +227,76 @@ def args_cells(cells: Cells, zone: ZoneState, event: Event) -> bytes:
                 else:
                     given = given.decode("utf-8", "replace").encode()
                     raw_value = extra_size | len(given) << 32
-                    moved.append(3 * index + 2)
+                    moved.append(2 * index + 1)
                     extras.append(given)
                     extra_size += len(given)
+            elif len(data) == 0:
+                raw = plan.empty
+                raw_value = pos | BINARY
             else:
-                if len(data) == 0:
-                    raw = plan.empty
-                    raw_value = pos | BINARY
+                raw, resolved = _binary(plan, data, zone)
+                if raw == data:
+                    raw_value = pos | BINARY | len(data) << 32
                 else:
-                    raw, resolved = _binary(plan, data, zone)
-                    if raw == data:
-                        raw_value = pos | BINARY | len(data) << 32
-                    else:
-                        raw_value = extra_size | BINARY | len(data) << 32
-                        moved.append(3 * index + 2)
-                        extras.append(data)
-                        extra_size += len(data)
+                    raw_value = extra_size | BINARY | len(data) << 32
+                    moved.append(2 * index + 1)
+                    extras.append(data)
+                    extra_size += len(data)
         parts.append(raw)
         if resolved:
-            length = len(resolved)
-            entries.append(pos + len(raw) + 1)
+            entries.append(pos + len(raw) + 1 | len(resolved) << 32 | raw_kind)
             parts.append(b"(")
             parts.append(resolved)
             parts.append(b")")
-            pos += len(raw) + length + 2
+            pos += len(raw) + len(resolved) + 2
             if index == 0:
                 first = resolved
         else:
-            length = len(raw)
-            entries.append(pos)
-            pos += length
+            entries.append(pos | len(raw) << 32 | raw_kind)
+            pos += len(raw)
             if index == 0:
                 first = raw
-        entries.append(length | raw_kind << 30)
         entries.append(raw_value)
-    pos += 1  # the NUL behind evt.args
-    for entry in moved:
-        entries[entry] += pos
     parts.append(b"\0")
-    at = cells.heap(_ENTRIES[count].pack(*entries))
-    cells.slice(slots.EVT_PARAMS, at, start)
+    if extras:
+        for entry in moved:
+            entries[entry] += pos + 1  # behind the NUL of evt.args
+        parts += extras
+    table = _table
+    table.truncate(0)
+    for word in entries:
+        write_i64_le(table, word)
+    at = cells.raw(slots.EVT_PARAMS, table.getvalue())
     if generic:
         cells.heap(b"\0")
         cells.slice(slots.EVT_ARGS, at + start, 0)
     else:
-        cells.slice(slots.EVT_ARGS, at + start, pos - start - 1)
+        cells.slice(slots.EVT_ARGS, at + start, pos - start)
     cells.heap(b"".join(parts))
-    if extras:
-        cells.heap(b"".join(extras))
     return first
 
 
-def _number(plan: ParamPlan, value: int, zone: ZoneState) -> tuple[bytes, bytes]:
+def number_of(plan: ParamPlan, data: bytes) -> i64:
+    """The number in a parameter of the plan's width; one of 64 bits comes signed, whatever its type."""
+    size = plan.size
+    if size == 8:
+        return read_i64_le(data, 0)
+    if size == 4:
+        number = i64(read_i32_le(data, 0))
+        return number if plan.signed or number >= 0 else number + (1 << 32)
+    if size == 2:
+        number = data[0] | data[1] << 8
+        return number if not plan.signed or number < 1 << 15 else number - (1 << 16)
+    number = data[0]
+    return number if not plan.signed or number < 1 << 7 else number - (1 << 8)
+
+
+def _number(plan: ParamPlan, value: i64, zone: ZoneState) -> tuple[bytes, bytes]:
     """Raw and resolved text of a parameter of fixed width."""
     kind = plan.kind
     if kind == K_NUMBER:
-        if plan.size == 8 and value >= 1 << 63:
-            value -= 1 << 64  # decimal takes unsigned parameters for signed ones (PRId64)
-        elif plan.size == 4 and value >= 1 << 31:
-            value -= 1 << 32
+        if plan.size == 4 and value >= 1 << 31:
+            value -= 1 << 32  # decimal takes unsigned parameters for signed ones (PRId32; those of 64 bits are)
         return fmt.integer(value, plan.fmt, plan.bits), b""
     if kind == K_ERRNO:
         return fmt.decimal(value), fmt.errno(value) if value < 0 else b""
@@ -317,11 +327,17 @@ def _number(plan: ParamPlan, value: int, zone: ZoneState) -> tuple[bytes, bytes]
             return b"<unknown syscall>", b""
         return fmt.decimal(value), fmt.syscall(value)
     if kind == K_RELTIME:
-        if value == _RELTIME_NONE:
+        if value == -1:
             return b"none", b""
-        return fmt.decimal(value), fmt.reltime(value)
+        span: int = value
+        if span < 0:
+            span += 1 << 64
+        return fmt.decimal(span), fmt.reltime(span)
     if kind == K_ABSTIME:
-        return fmt.abstime(value), b""
+        since: int = value
+        if since < 0:
+            since += 1 << 64
+        return fmt.abstime(since), b""
     if kind == K_SIGSET:
         return fmt.sigset(value), b""
     return fmt.NO_FORM, b""
@@ -376,7 +392,7 @@ def _variant(plan: ParamPlan, data: bytes, zone: ZoneState) -> tuple[bytes, byte
     if variant.size > 0:
         if len(rest) != variant.size:
             return fmt.NOT_AVAILABLE, b""
-        return _number(variant, int.from_bytes(rest, "little", signed=variant.signed), zone)
+        return _number(variant, number_of(variant, rest), zone)
     if variant.kind == K_STRING:
         return safe(fmt.charbuf(rest)), b""
     return fmt.dotted(rest), b""
@@ -457,7 +473,7 @@ def _resolved_path(plan: ParamPlan, path: bytes, zone: ZoneState, params: list[b
         raw = params[plan.dirfd] if plan.dirfd < len(params) else b""
         if len(raw) != 8:
             return b""
-        number = int.from_bytes(raw, "little", signed=True)
+        number = read_i64_le(raw, 0)
         if number == tables.PPM_AT_FDCWD:
             base = working_directory(zone, thread)
         else:

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edera_falcod.fields import slots
-from edera_falcod.fields.evtargs import BINARY, PLANS, RAW_BYTES, fd_text, shown_l4proto, type_char
-from edera_falcod.fields.reader import EventView
+from edera_falcod.fields.evtargs import PLANS, fd_text, shown_l4proto, type_char
+from edera_falcod.fields.reader import BINARY, RAW_BYTES, EventView
 from edera_falcod.scap import tables
 from edera_falcod.scap.format import MAX_MEMO
 from edera_falcod.scap.schema import EventInfo

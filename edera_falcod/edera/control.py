@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Final, TypeVar, final
@@ -291,32 +292,27 @@ class ControlClient:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._zones: dict[bytes, ZoneInfo] = {}  # of the last list, by their bytes
+        self._workloads: dict[bytes, Workload] = {}
 
     def watch(self) -> Watch:
         return Watch(self._link)
 
     async def list_zones(self) -> list[ZoneInfo]:
         """All zones. What has not changed since the last list is not parsed again: it is asked for every few seconds."""
-        zones: dict[bytes, ZoneInfo] = {}
-        for page in await self._list("ListZones", bytes(ListZonesRequest())):
-            for data in _entries(page):
-                known = self._zones.get(data)
-                if known is None:
-                    known = zone_info(parse(Zone, data))
-                    await asyncio.sleep(0)  # parsing one takes up to a millisecond, and there may be thousands
-                zones[data] = known
-        self._zones = zones
-        return list(zones.values())
+        pages = await self._list("ListZones", bytes(ListZonesRequest()))
+        self._zones = await _entries_of(pages, self._zones, lambda data: zone_info(parse(Zone, data)))
+        return list(self._zones.values())
 
     async def list_workloads(self) -> list[Workload]:
-        """All workloads."""
+        """All workloads; unchanged ones are the very objects of the last list."""
         pages = await self._list("ListWorkloads", bytes(ListWorkloadsRequest()))
-        return [parse(Workload, data) for page in pages for data in _entries(page)]
+        self._workloads = await _entries_of(pages, self._workloads, lambda data: parse(Workload, data))
+        return list(self._workloads.values())
 
     async def list_images(self) -> list[OciImageInfo]:
         """All images."""
         pages = await self._list("ListImages", bytes(ListImagesRequest()))
-        return [parse(OciImageInfo, data) for page in pages for data in _entries(page)]
+        return list((await _entries_of(pages, {}, lambda data: parse(OciImageInfo, data))).values())
 
     async def host_status(self) -> GetHostStatusReply:
         """The host."""
@@ -352,6 +348,19 @@ class ControlClient:
         except TimeoutError:
             raise Late(f"{method}: no answer within {CALL_TIME:g} s") from None
         return replies
+
+
+async def _entries_of(pages: list[bytes], known: dict[bytes, _M], read: Callable[[bytes], _M]) -> dict[bytes, _M]:
+    """The entries of all pages by their bytes; those that are known already are not read again."""
+    found: dict[bytes, _M] = {}
+    for page in pages:
+        for data in _entries(page):
+            entry = known.get(data)
+            if entry is None:
+                entry = read(data)
+                await asyncio.sleep(0)  # reading one takes up to a millisecond, and there may be thousands
+            found[data] = entry
+    return found
 
 
 def _entries(page: bytes) -> list[bytes]:

@@ -309,13 +309,18 @@ class Links:
         return len(self._links)
 
     def call(self, method: str) -> Call:
-        """A call on a connection that has room."""
+        """A call on a connection that has room. Of connections that nobody uses any more one is kept."""
+        chosen = next((link for link in self._links if link.room()), None) or Link(self._path)
+        kept = []
         for link in self._links:
-            if link.room():
-                return link.call(method)
-        link = Link(self._path)
-        self._links.append(link)
-        return link.call(method)
+            if link.calls or link is chosen:
+                kept.append(link)
+            else:
+                link.close()
+        if chosen not in kept:
+            kept.append(chosen)
+        self._links = kept
+        return chosen.call(method)
 
     async def aclose(self) -> None:
         links, self._links = self._links, []

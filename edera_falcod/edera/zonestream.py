@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -285,13 +286,9 @@ class ZoneStream:
             if call.readable:
                 await asyncio.sleep(0)  # the others' turn
             else:
-                try:
+                with suppress(TimeoutError):
                     async with asyncio.timeout_at(deadline):
                         await call.wait()
-                except TimeoutError:
-                    return self._expect(self._fault(Event.SNAPSHOT_LATE, f"no snapshot in {self._settings.snapshot_timeout:g} s"))
-            if deadline is not None and loop.time() >= deadline:  # also while something else keeps coming
-                return self._expect(self._fault(Event.SNAPSHOT_LATE, f"no snapshot in {self._settings.snapshot_timeout:g} s"))
             if self._exit:
                 await self._stop(call, splitter)
                 return self._expect(self._on(Event.EXITED, self._exit))
@@ -318,6 +315,8 @@ class ZoneStream:
                     await self._stop(call, splitter)
                     return Action.STOP_AND_REOPEN
             deadline = await self._set_deadline(deadline, splitter)
+            if deadline is not None and loop.time() >= deadline:  # also when something else keeps coming
+                return self._expect(self._fault(Event.SNAPSHOT_LATE, "snapshot_late"))
 
     async def _set_deadline(self, deadline: float | None, splitter: FrameSplitter) -> float | None:
         """A snapshot that is awaited, or large and begun, has to be complete in time. A large one first gets its part of the budget."""

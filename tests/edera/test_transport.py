@@ -364,6 +364,8 @@ async def test_connections_are_added_when_one_is_full(tmp_path: Path) -> None:
             assert len(links) == 3
             for call in calls:
                 await call.__aexit__(None, None, None)
+        links.call(MONITOR)
+        assert len(links) == 1, "those that nobody uses are closed"
         await links.aclose()
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import struct
-from typing import Final, final
+from typing import final
+
+from librt.strings import BytesWriter, write_i64_le
 
 from ..scap import tables as t
 from ..scap.event import Event
@@ -21,8 +22,6 @@ from .fspath import fspath_cells
 from .priority import PRIORITIES
 from .workload import Workloads
 
-_HEAD: Final = struct.Struct("<QQqQQQQQQ")  # seq, ts, tid, and the ids of ETYPE, ZONE, THREAD, FD, FILES and WORKLOAD
-_MASK64: Final = 0xFFFF_FFFF_FFFF_FFFF
 
 @final
 class Record:
@@ -46,7 +45,7 @@ class Encoder:
     """Makes the records of one zone. ``index``: of the zone's account in the ring. ``zone_block``: the zone's facts, replaced when they
     change. ``workloads``: what the zone's threads belong to."""
 
-    __slots__ = ("_blocks", "_cells", "_zone", "index", "workloads", "zone_block")
+    __slots__ = ("_blocks", "_cells", "_out", "_zone", "index", "workloads", "zone_block")
 
     def __init__(self, index: int, zone: ZoneState, zone_block: Block | None = None, workloads: Workloads | None = None) -> None:
         self.index = index
@@ -55,6 +54,7 @@ class Encoder:
         self._zone = zone
         self._blocks = ZoneBlocks(zone)
         self._cells = Cells()
+        self._out = BytesWriter()
 
     def encode(self, event: Event, seq: int) -> Record:
         """The record of the event that the zone has applied last."""
@@ -110,8 +110,19 @@ class Encoder:
                 cells.number(slots.THREAD_CPU_SYSTEM, min(zone.cpu_system, 100))
         if zone.exectime:
             cells.number(slots.THREAD_EXECTIME, zone.exectime)
-        head = _HEAD.pack(seq, event.ts & _MASK64, event.tid, etype.id, zone_id, thread_id, fd_id, files_id, workload_id)
-        return Record(seq, self.index, head + cells.finish(), tuple(blocks), 0, PRIORITIES[code])
+        out = self._out
+        out.truncate(0)
+        write_i64_le(out, seq)
+        write_i64_le(out, event.ts)
+        write_i64_le(out, event.tid)
+        write_i64_le(out, etype.id)
+        write_i64_le(out, zone_id)
+        write_i64_le(out, thread_id)
+        write_i64_le(out, fd_id)
+        write_i64_le(out, files_id)
+        write_i64_le(out, workload_id)
+        cells.write(out)
+        return Record(seq, self.index, out.getvalue(), tuple(blocks), 0, PRIORITIES[code])
 
 
 def _thread_cells(cells: Cells, zone: ZoneState, thread: Thread) -> None:

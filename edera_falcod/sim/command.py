@@ -112,7 +112,6 @@ async def serve(args: argparse.Namespace, stop: asyncio.Event) -> int:
         pass
     finally:
         await host.stop()
-        for zone in host.zones.values():
-            sent = zone.progress
-            tell(f"zone {zone.name}: {zone.opened} streams, {sent.snapshots} snapshots, {sent.events} events sent")
+        for name, opened, sent in [*host.removed, *((zone.name, zone.opened, zone.progress) for zone in host.zones.values())]:
+            tell(f"zone {name}: {opened} streams, {sent.snapshots} snapshots, {sent.events} events sent")
     return code

@@ -210,6 +210,8 @@ class SimHost(ControlServiceBase):
         self.page = page
         self.max_streams = max_streams
         self.zones: dict[str, SimZone] = {}  # by name
+        self.lacks: set[str] = set()  # calls of lists that this daemon does not have
+        self.removed: list[tuple[str, int, Progress]] = []  # name, streams opened, what was sent
         self.hears = asyncio.Event()  # not set: calls are taken and not answered
         self.hears.set()
         self._all_closed = asyncio.Event()
@@ -309,6 +311,7 @@ class SimHost(ControlServiceBase):
     def remove_zone(self, name: str, code: int = 0) -> None:
         """The zone exits: it is announced, its streams end, and it is no longer listed."""
         zone = self.zones.pop(name)
+        self.removed.append((name, zone.opened, zone.progress))
         zone.state = _DESTROYED
         zone.exit_code = code
         self.announce(zone)
@@ -389,6 +392,11 @@ class SimHost(ControlServiceBase):
 
     # ---- the service
 
+    async def _called(self, method: str) -> None:
+        await self.hears.wait()
+        if method in self.lacks:
+            raise GRPCError(Status.UNIMPLEMENTED, f"{method} is not implemented")
+
     async def get_host_status(self, get_host_status_request: GetHostStatusRequest) -> GetHostStatusReply:
         await self.hears.wait()
         return GetHostStatusReply(
@@ -396,7 +404,7 @@ class SimHost(ControlServiceBase):
         )
 
     async def list_zones(self, list_zones_request: ListZonesRequest) -> AsyncIterator[ListZonesReply]:
-        await self.hears.wait()
+        await self._called("ListZones")
         zones = [zone.message() for zone in self.zones.values()]
         for at in range(0, max(len(zones), 1), self.page):
             yield ListZonesReply(zones=zones[at : at + self.page])
@@ -409,13 +417,13 @@ class SimHost(ControlServiceBase):
         return GetZoneReply()
 
     async def list_workloads(self, list_workloads_request: ListWorkloadsRequest) -> AsyncIterator[ListWorkloadsReply]:
-        await self.hears.wait()
+        await self._called("ListWorkloads")
         workloads = [_workload(zone, workload) for zone in self.zones.values() for workload in zone.workloads]
         for at in range(0, max(len(workloads), 1), self.page):
             yield ListWorkloadsReply(workloads=workloads[at : at + self.page])
 
     async def list_images(self, list_images_request: ListImagesRequest) -> AsyncIterator[ListImagesReply]:
-        await self.hears.wait()
+        await self._called("ListImages")
         images: dict[str, OciImageInfo] = {}
         for zone in self.zones.values():
             for workload in zone.workloads:

@@ -22,7 +22,7 @@ import structlog
 from .backoff import Backoff
 from .control import ControlClient, Watch, Workload
 from .sink import ZoneInfo, ZoneSink
-from .transport import Link, LinkError, Links, Refused, check_grpclib
+from .transport import Late, Link, LinkError, Links, Refused, Unreadable, check_grpclib
 from .workloads import Directory
 from .zonestream import Settings, SnapshotBudget, ZoneStream
 
@@ -176,11 +176,11 @@ class Zones:
             self._sink.workloads(zone_id, self.directory.of(zone_id))
 
     async def _reconcile_workloads(self, client: ControlClient) -> None:
-        """List workloads and images where that is due. A daemon that refuses the call has zones all the same."""
+        """List workloads and images where that is due. A daemon that cannot answer that has zones all the same."""
         try:
             await self.directory.refresh(client, asyncio.get_running_loop().time())
             self._directory_refused = ""
-        except Refused as error:
+        except (Refused, Late, Unreadable) as error:
             self.counters["fault.workloads"] += 1
             if str(error) != self._directory_refused:
                 self._log.warning("workloads cannot be listed; container.* and k8s.* have no values", reason=str(error))

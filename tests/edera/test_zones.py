@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from edera_falcod.edera.sink import ZoneInfo
 from edera_falcod.edera.zones import LinkState, refusal
 from edera_falcod.edera.zonestream import Settings
-from edera_falcod.sim.host import SimHost
+from edera_falcod.sim.host import SimHost, SimWorkload
 from edera_falcod.sim.player import AtEnd, Play
 
 from .support import CAPTURE, Sink, following, until
@@ -160,6 +160,48 @@ async def test_no_more_zones_than_allowed(host: SimHost) -> None:
         assert zones.counters["zones_over_limit"] >= 2
         host.remove_zone(next(iter(sink.zones)))
         await until(lambda: len(sink.zones) == 3, what="the place that became free is taken")
+
+
+async def test_workloads_are_told_with_their_images(host: SimHost) -> None:
+    sink = Sink()
+    host.add_zone("one", CAPTURE, FAST, limit=10)
+    host.add_zone("bare", CAPTURE, FAST, limit=10)
+    host.add_workload("one", SimWorkload("web", "registry.local/web:1", annotations={"a": "b"}))
+    async with following(host.path, sink, Settings(reconcile=60)) as zones:
+        await until(lambda: sink.state("one") == "live" and sink.state("bare") == "live")
+        (web,) = sink.workloads_of["one"]
+        assert (web.name, web.image, web.annotations) == ("web", "registry.local/web:1", (("a", "b"),))
+        host.add_workload("one", SimWorkload("side", "registry.local/web:1"))
+        await until(lambda: len(sink.workloads_of["one"]) == 2)
+        host.remove_workload("one", "web")
+        await until(lambda: [one.name for one in sink.workloads_of["one"]] == ["side"])
+        assert zones.counters["workload_changes"] == 2
+        assert not sink.workloads_of.get("bare")
+
+
+@pytest.mark.parametrize("method", ["ListWorkloads", "ListImages"])
+async def test_a_daemon_without_workloads_has_zones_all_the_same(host: SimHost, method: str) -> None:
+    sink = Sink()
+    host.lacks.add(method)
+    host.add_zone("one", CAPTURE, FAST, limit=10)
+    host.add_workload("one", SimWorkload("web", "nginx"))
+    with capture_logs() as logs:
+        async with following(host.path, sink) as zones:
+            await until(lambda: sink.events["one"] == 10)
+            await until(lambda: zones.counters["lists"] >= 3)
+    told = [log["reason"] for log in logs if log["event"].startswith("workloads cannot be listed")]
+    assert told == [f"UNIMPLEMENTED: {method} is not implemented"], "once"
+
+
+async def test_a_daemon_without_zones_is_waited_for(host: SimHost) -> None:
+    sink = Sink()
+    host.lacks.add("ListZones")
+    host.add_zone("one", CAPTURE, FAST, limit=10)
+    async with following(host.path, sink) as zones:
+        await until(lambda: zones.link is LinkState.WAITING)
+        assert zones.link_reason == "UNIMPLEMENTED: ListZones is not implemented"
+        host.lacks.clear()
+        await until(lambda: sink.events["one"] == 10)
 
 
 async def test_a_missing_socket_is_waited_for_with_one_line_per_step(tmp_path: Path) -> None:

@@ -1,0 +1,211 @@
+"""Events and zones made by hand: values by the types of the event table, so that a test says ``event(CODE, tid, res=3, name="/x")``."""
+
+from __future__ import annotations
+
+import struct
+
+from edera_falcod.scap import tables
+from edera_falcod.scap.event import Event
+from edera_falcod.scap.snapshot import SnapshotFd, SnapshotThread
+from edera_falcod.state.fd import Fd
+from edera_falcod.state.fdtable import FdTable
+from edera_falcod.state.thread import Thread
+from edera_falcod.state.zone import ZoneState
+
+Value = int | str | bytes | list[str]
+
+SECOND = 1_000_000_000
+START = 1_700_000_000 * SECOND
+
+WIDTHS = {
+    tables.PT_INT8: 1, tables.PT_UINT8: 1, tables.PT_FLAGS8: 1, tables.PT_ENUMFLAGS8: 1, tables.PT_SIGTYPE: 1,
+    tables.PT_INT16: 2, tables.PT_UINT16: 2, tables.PT_FLAGS16: 2, tables.PT_ENUMFLAGS16: 2,
+    tables.PT_INT32: 4, tables.PT_UINT32: 4, tables.PT_FLAGS32: 4, tables.PT_ENUMFLAGS32: 4, tables.PT_UID: 4, tables.PT_GID: 4,
+    tables.PT_MODE: 4,
+}  # fmt: skip
+
+_clock = START
+
+
+def encoded(kind: int, value: Value) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, list):
+        return b"".join(item.encode() + b"\0" for item in value)
+    if isinstance(value, str):
+        return value.encode() + b"\0"
+    width = WIDTHS.get(kind, 8)
+    return (value & ((1 << (8 * width)) - 1)).to_bytes(width, "little")
+
+
+def event(code: int, tid: int, ts: int = 0, cpu: int = 0, **values: Value) -> Event:
+    """An event of this type; a parameter that is not named is empty. ``ts`` 0: a microsecond after the one before."""
+    return event_of(code, tid, values, ts, cpu)
+
+
+def event_of(code: int, tid: int, values: dict[str, Value], ts: int = 0, cpu: int = 0) -> Event:
+    """The same with the parameters in a dictionary."""
+    global _clock
+    values = dict(values)
+    if ts == 0:
+        _clock += 1000
+        ts = _clock
+    else:
+        _clock = ts
+    info = tables.EVENTS[code]
+    assert not info.old, info.code_name
+    params = []
+    for param in info.params:
+        name = param.name.decode()
+        params.append(encoded(param.type, values.pop(name)) if name in values else b"")
+    assert not values, f"{info.code_name} has no {sorted(values)}"
+    return Event(ts, tid, cpu, code, params)
+
+
+def inet(ip: str, port: int) -> bytes:
+    """A PT_SOCKADDR of IPv4."""
+    return bytes([2]) + bytes(int(part) for part in ip.split(".")) + struct.pack("<H", port)
+
+
+def inet_tuple(sip: str, sport: int, dip: str, dport: int) -> bytes:
+    return inet(sip, sport) + inet(dip, dport)[1:]
+
+
+def inet6(ip: bytes, port: int) -> bytes:
+    return bytes([10]) + ip + struct.pack("<H", port)
+
+
+def inet6_tuple(sip: bytes, sport: int, dip: bytes, dport: int) -> bytes:
+    return inet6(sip, sport) + inet6(dip, dport)[1:]
+
+
+def mapped(ip: str) -> bytes:
+    return bytes(10) + b"\xff\xff" + bytes(int(part) for part in ip.split("."))
+
+
+def unix(path: str) -> bytes:
+    return b"\x01" + path.encode() + b"\0"
+
+
+def unix_tuple(source: int, dest: int, path: str) -> bytes:
+    return b"\x01" + struct.pack("<QQ", source, dest) + path.encode() + b"\0"
+
+
+def told(tid: int, pid: int | None = None, ptid: int = 1, **facts: object) -> SnapshotThread:
+    """A thread of a snapshot."""
+    thread = SnapshotThread(tid)
+    thread.pid = tid if pid is None else pid
+    thread.ptid = ptid
+    thread.vtid = tid
+    thread.vpid = thread.pid
+    thread.comm = b"comm%d" % tid
+    thread.exe = b"exe%d" % tid
+    thread.exepath = b"/bin/exe%d" % tid
+    thread.cwd = b"/home"
+    thread.fdlimit = 1024
+    for name, value in facts.items():
+        assert hasattr(thread, name), name
+        setattr(thread, name, value)
+    return thread
+
+
+def told_fd(number: int, kind: int, **facts: object) -> SnapshotFd:
+    fd = SnapshotFd(number)
+    fd.kind = kind
+    for name, value in facts.items():
+        assert hasattr(fd, name), name
+        setattr(fd, name, value)
+    return fd
+
+
+def zone_of(*threads: SnapshotThread, boot_epoch: int = 0) -> ZoneState:
+    zone = ZoneState()
+    zone.begin_snapshot(boot_epoch)
+    for thread in threads:
+        zone.add_snapshot_thread(thread)
+    zone.end_snapshot()
+    return zone
+
+
+def small_zone() -> ZoneState:
+    """init (1), a shell (10) with a terminal on 0 to 2, a server process (20) with threads 21 and 22."""
+    terminal = [told_fd(number, tables.SCAP_FD_FILE_V2, name=b"/dev/pts/0") for number in range(3)]
+    return zone_of(
+        told(1, ptid=0, sid=1, pgid=1, vpgid=1),
+        told(10, sid=10, pgid=10, vpgid=10, tty=34816, fds=terminal, env=b"A=1\0B=2\0", args=b"-i\0", root=b"/"),
+        told(20, sid=20, pgid=20, vpgid=20),
+        told(21, pid=20, sid=20, pgid=20, vpgid=20),
+        told(22, pid=20, sid=20, pgid=20, vpgid=20),
+    )
+
+
+def thread_of(zone: ZoneState, tid: int) -> Thread:
+    thread = zone.find_thread(tid)
+    assert thread is not None, tid
+    return thread
+
+
+def files_of(zone: ZoneState, tid: int) -> FdTable:
+    files = zone.fd_table(thread_of(zone, tid))
+    assert files is not None
+    return files
+
+
+def fd_of(zone: ZoneState, tid: int, number: int) -> Fd:
+    fd = zone.find_fd(thread_of(zone, tid), number)
+    assert fd is not None, (tid, number)
+    return fd
+
+
+def has_fd(zone: ZoneState, tid: int, number: int) -> bool:
+    return zone.find_fd(thread_of(zone, tid), number) is not None
+
+
+def feed(zone: ZoneState, *events: Event) -> None:
+    for one in events:
+        zone.apply(one)
+
+
+def quiet(zone: ZoneState, tid: int = 10) -> None:
+    """An event that changes nothing, so that what the one before left to be done is done."""
+    zone.apply(event(tables.PPME_SYSCALL_GETUID_X, tid, uid=0))
+
+
+# What the tests say most often
+
+
+def opened(tid: int, number: int, name: str, flags: int = tables.PPM_O_RDONLY, dirfd: int = tables.PPM_AT_FDCWD) -> Event:
+    return event(tables.PPME_SYSCALL_OPENAT_2_X, tid, fd=number, dirfd=dirfd, name=name, flags=flags, dev=0x801, ino=7)
+
+
+def closed(tid: int, number: int, res: int = 0) -> Event:
+    return event(tables.PPME_SYSCALL_CLOSE_X, tid, res=res, fd=number)
+
+
+def cloned(
+    code: int, tid: int, res: int, pid: int, ptid: int, flags: int = 0, comm: str = "child", ts: int = 0, **values: Value
+) -> Event:
+    """One side of a clone: the child's if ``res`` is 0."""
+    everything: dict[str, Value] = {
+        "exe": "/bin/child", "args": ["-c", "x"], "fdlimit": 1024, "pgft_maj": 1, "pgft_min": 2, "vm_size": 100, "vm_rss": 50,
+        "vm_swap": 0, "cgroups": ["cpu=/a"], "uid": 5, "gid": 6, "vtid": tid, "vpid": pid, "pidns_init_start_ts": 0,
+    }  # fmt: skip
+    everything.update(values)
+    everything.update({"res": res, "pid": pid, "ptid": ptid, "flags": flags, "comm": comm})
+    return event_of(code, tid, everything, ts)
+
+
+def executed(tid: int, pid: int = -1, ptid: int = 1, comm: str = "prog", ts: int = 0, **values: Value) -> Event:
+    everything: dict[str, Value] = {
+        "exe": "/bin/prog", "args": ["a", "b"], "fdlimit": 1024, "pgft_maj": 1, "pgft_min": 2, "vm_size": 100, "vm_rss": 50,
+        "vm_swap": 0, "cgroups": ["cpu=/a"], "env": ["X=1"], "tty": 3, "vpgid": 7, "loginuid": 1000, "flags": 0,
+        "cap_inheritable": 0, "cap_permitted": 1, "cap_effective": 1, "exe_ino": 99, "exe_ino_ctime": 5, "exe_ino_mtime": 6,
+        "uid": 0, "trusted_exepath": "/usr/bin/prog", "pgid": 8, "gid": 0, "filename": "/bin/prog",
+    }  # fmt: skip
+    everything.update(values)
+    everything.update({"res": 0, "pid": pid if pid >= 0 else tid, "ptid": ptid, "comm": comm})
+    return event_of(tables.PPME_SYSCALL_EXECVE_19_X, tid, everything, ts)
+
+
+def exited(tid: int, reaper: int = 0, ts: int = 0) -> Event:
+    return event(tables.PPME_PROCEXIT_1_E, tid, ts=ts, status=0, ret=0, sig=0, core=0, reaper_tid=reaper)

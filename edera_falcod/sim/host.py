@@ -343,6 +343,7 @@ class SimHost(ControlServiceBase):
             index = min(zone.progress.index, len(zone.feed) - 1)
             now = zone.feed.time(index) + zone.progress.shift if index >= 0 else 0
             self.push(name, zone.feed.hotplug(now))
+            zone.progress.events += len(zone.players)
 
     def push(self, name: str, data: bytes) -> None:
         """Send these bytes on the zone's streams next: messages with their prefixes, or nonsense."""

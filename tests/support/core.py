@@ -4,6 +4,9 @@
 
 The lines have the keys of libsinsp's answers (num, ts, tid, cpu, etype, type, fields), so that parity can compare them. What
 `edera-falcod replay` prints comes the whole way, through daemon and socket, and has to be the same.
+
+The answers were made by a libsinsp that neither knew the recording machine's boot time nor purged threads that exited; ``of_capture``
+makes a zone like that. --live: a zone as the daemon has it.
 """
 
 from __future__ import annotations
@@ -76,18 +79,21 @@ class Core:
             self.defined_bytes += len(block.data)
 
 
-def of_capture(capture: Capture) -> tuple[Core, Iterator[bytes]]:
+def of_capture(capture: Capture, live: bool = False) -> tuple[Core, Iterator[bytes]]:
     """A core as for the zone of the capture, and the replies that the zone would send."""
     core = Core(frozenset([interface.address for interface in capture.interfaces]))
+    if not live:
+        core.zone.removes_threads = False
+        capture.machine.boot_epoch = 0
     return core, Replies("00000000-0000-0000-0000-000000000001").replies(capture)
 
 
-def lines(path: Path, every: int = 1, forms: list[str] | None = None) -> Iterator[dict[str, Any]]:
+def lines(path: Path, every: int = 1, forms: list[str] | None = None, live: bool = False) -> Iterator[dict[str, Any]]:
     """What every ``every``-th event of a capture gives."""
     chosen = tuple([(form, *parse_form(form)) for form in forms]) if forms is not None else None
     with path.open("rb") as stream:
         capture = read_capture(stream)
-        core, replies = of_capture(capture)
+        core, replies = of_capture(capture, live)
         number = 0
         for reply in replies:
             made = core.feed(reply)
@@ -112,8 +118,9 @@ def main() -> int:
     parser.add_argument("capture", type=Path)
     parser.add_argument("--every", type=int, default=1, help="print every N-th event only (all are processed)")
     parser.add_argument("--fields", help="only these forms, separated by commas")
+    parser.add_argument("--live", action="store_true", help="not as the answers were made, but as a zone is seen")
     options = parser.parse_args()
-    for line in lines(options.capture, options.every, options.fields.split(",") if options.fields else None):
+    for line in lines(options.capture, options.every, options.fields.split(",") if options.fields else None, options.live):
         sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
     return 0
 

@@ -45,7 +45,8 @@ class Form:
             try:
                 self.field, self.arg = parse_form(text)
             except ValueError as error:
-                raise FormatError(f"{text}: {error}{_near(text.partition('[')[0])}") from None
+                hint = _near(name) if (name := text.partition("[")[0]) not in registry.by_name() else ""
+                raise FormatError(f"{error}{hint}") from None
 
     def value(self, view: EventView, num: int) -> Value | None:
         if self.field is not None:

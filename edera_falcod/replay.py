@@ -214,8 +214,10 @@ async def by_shim(replay: Replay, args: argparse.Namespace, shimcat: Path) -> No
         wanted = [text for text, _, _ in oracle.fixed_forms()]
         wanted += [f"evt.{kind}.{name}" for kind in ("arg", "rawarg") for name in names.ARG_NAMES]
     command += ["--fields", "-"]
-    process = await asyncio.create_subprocess_exec(*command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, limit=64 << 20)
-    assert process.stdin is not None and process.stdout is not None
+    pipe = subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe, limit=64 << 20)
+    assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+    said = asyncio.create_task(_complaints(process.stderr, args.verbose))
     try:
         process.stdin.write("\n".join(wanted).encode() + b"\n")
         process.stdin.close()
@@ -239,8 +241,16 @@ async def by_shim(replay: Replay, args: argparse.Namespace, shimcat: Path) -> No
         if process.returncode is None:
             process.terminate()
         code = await process.wait()
+        await said
     if code not in (0, -15):
         raise ReplayError(f"shimcat has failed with {code}")
+
+
+async def _complaints(stream: asyncio.StreamReader, all: bool) -> None:
+    """Pass on what shimcat says; what is merely informative only if asked for."""
+    while line := await stream.readline():
+        if all or b": info: " not in line:
+            sys.stderr.write(line.decode("utf-8", "replace"))
 
 
 def find_shimcat(given: str | None) -> Path:

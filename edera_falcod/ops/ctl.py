@@ -31,11 +31,15 @@ class CtlServer:
 
     def __init__(self, ctl: Ctl) -> None:
         self._server = Server([ctl])
+        self._started = False
 
     async def start(self, listening: socket.socket) -> None:
         await self._server.start(sock=listening.dup())
+        self._started = True
 
     async def close(self) -> None:
+        if not self._started:
+            return
         self._server.close()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._server.wait_closed(), CALL_TIMEOUT)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import itertools
 
-from edera_falcod.fields.record import Record
-
 from edera_falcod.falco.frames import EVENT_HEAD
 from edera_falcod.falco.ring import Ring
+from edera_falcod.fields.record import Record
 from edera_falcod.state.block import Block
 
 _ids = itertools.count(1)

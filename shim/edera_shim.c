@@ -1969,7 +1969,7 @@ static enum found serve_prefixed(const struct call *c, const struct wish *w)
 	if(found == NOTHING && (found = block_of(c, w->row->kind, &v)) == FOUND) found = text_of(v, w->row->slot, &text);
 	if(found != FOUND) return found;
 	found = block_of(c, EDERA_KIND_WORKLOAD, &workload);
-	if(found == FOUND && text_of(workload, EDERA_WORKLOAD_CONTAINER_ID, &id) == NOTHING) id.size = 0;
+	if(found == FOUND) found = text_of(workload, EDERA_WORKLOAD_CONTAINER_ID, &id);
 	if(found == DOUBT) return DOUBT;
 	uint8_t *whole = scratch_take(c->mem, (size_t)id.size + text.size + 2);
 	if(!whole) return DOUBT;

@@ -37,16 +37,16 @@ def test_same_values(plain: Build, path: Path, name: str) -> None:
     expected: list[tuple[int, int, dict[str, Any]]] = []
     with (ROOT / "tests/data" / f"{name}.scap").open("rb") as stream:
         core, replies = of_capture(read_capture(stream))
-    for number, reply in enumerate(itertools.islice(replies, 4000)):
-        made = core.feed(reply)
-        if made is None or number % EVERY:
-            continue
-        event, record = made
-        assert isinstance(record, Record)
-        items: list[bytes] = []
-        _needed(record.blocks, known, items)
-        frames.append(fake.batch(*items, fake.item(fake.EVENT, record.data)))
-        expected.append((event.ts, event.tid, values(EventView(record.data, core.table, hex_binary=True), all_forms(event.code))))
+        for number, reply in enumerate(itertools.islice(replies, 4000)):
+            made = core.feed(reply)
+            if made is None or number % EVERY:
+                continue
+            event, record = made
+            assert isinstance(record, Record)
+            items: list[bytes] = []
+            _needed(record.blocks, known, items)
+            frames.append(fake.batch(*items, fake.item(fake.EVENT, record.data)))
+            expected.append((event.ts, event.tid, values(EventView(record.data, core.table, hex_binary=True), all_forms(event.code))))
 
     def script(daemon: fake.Connection) -> None:
         daemon.greet()

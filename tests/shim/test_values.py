@@ -453,6 +453,17 @@ def test_text_that_is_not_utf8_is_withheld(small: Build, path: Path, value: byte
     assert fields == {"edera.zone.id": "z"}
 
 
+def test_a_prefix_that_is_not_utf8(small: Build, path: Path) -> None:
+    """Found by fuzzing: a text made of two was checked in its second half only."""
+    workload = fake.define(1, slots.KIND_WORKLOAD, fake.cells(texts={slots.CONTAINER_ID: b"\xff"}))
+    fd = fake.define(2, slots.KIND_FD, fake.cells(texts={slots.FD_NAME: b"/x"}))
+    frames = fake.batch(
+        workload, fd, fake.event(1, fake.cells(), {fake.WORKLOAD_ID: 1, fake.FD_ID: 2}), fake.event(2, fake.cells(), {fake.FD_ID: 2})
+    )
+    result = one(small, path, ["fd.containername"], frames, count=2)
+    assert [event["fields"] for event in result.events] == [{}, {"fd.containername": ":/x"}]
+
+
 def test_text_that_is_utf8(checked: Build, path: Path) -> None:
     events = [
         fake.item(fake.DEFINE, struct.pack("<QB", n + 1, slots.KIND_ZONE) + fake.cells(texts={slots.EDERA_ZONE_NAME: value.encode()}))

@@ -71,8 +71,6 @@ def generic(name: str, view: EventView, num: int) -> Value | None:
         return seconds
     if name == "evt.rawtime.ns":
         return ns
-    if not 0 <= seconds < 253_402_300_800:  # beyond the year 9999 there is no text for it; a zone may claim what it likes
-        return None
     when = datetime.fromtimestamp(seconds, UTC)
     if name == "evt.time.iso8601":
         return f"{when:%Y-%m-%dT%H:%M:%S}.{ns:09}+0000"

@@ -9,6 +9,9 @@ from __future__ import annotations
 from struct import Struct
 from typing import Final, final
 
+from librt.strings import read_i32_le, read_i64_le
+from mypy_extensions import i64
+
 from ..scap import format as fmt
 from ..scap import tables
 from ..scap.event import Event
@@ -18,7 +21,7 @@ from ..state import paths
 from ..state.fd import Fd
 from ..state.zone import ZoneState
 from . import names, slots
-from .cells import MASK64, Cells
+from .cells import Cells
 from .evtargs import args_cells, working_directory
 from .spec import NO_NAME
 
@@ -50,7 +53,7 @@ CLASS_NET: Final = 2
 CLASS_UNIX: Final = 3  # a socket for evt.count.error, ipc for evt.category
 CLASS_IPC: Final = 4
 
-_FD_CLASSES: Final[dict[int, int]] = {
+_CLASSES: Final[dict[int, int]] = {
     tables.SCAP_FD_FILE: CLASS_FILE,
     tables.SCAP_FD_FILE_V2: CLASS_FILE,
     tables.SCAP_FD_DIRECTORY: CLASS_FILE,
@@ -65,6 +68,9 @@ _FD_CLASSES: Final[dict[int, int]] = {
     tables.SCAP_FD_INOTIFY: CLASS_IPC,
     tables.SCAP_FD_USERFAULTFD: CLASS_IPC,
 }
+
+# By SCAP_FD_*
+_FD_CLASSES: Final[list[int]] = [_CLASSES.get(kind, CLASS_OTHER) for kind in range(len(tables.FD_TYPE_NAMES))]
 
 # evt.category of a read or write, by the class of its file
 _IO_CATEGORIES: Final[list[bytes]] = [b"unknown", b"file", b"net", b"ipc", b"ipc"]
@@ -103,7 +109,8 @@ _EVENT_NUMBERS: Final[dict[bytes, int]] = {name.encode(): number for number, nam
 
 def fd_class(fd: Fd) -> int:
     """CLASS_* of a file."""
-    return _FD_CLASSES.get(fd.kind, CLASS_OTHER)
+    kind = fd.kind
+    return _FD_CLASSES[kind] if 0 <= kind < len(_FD_CLASSES) else CLASS_OTHER
 
 
 @final
@@ -219,10 +226,10 @@ def evt_cells(cells: Cells, zone: ZoneState, event: Event) -> None:
     first = args_cells(cells, zone, event)
     cells.number(slots.EVT_CPU, event.cpu)
     previous = zone.prev_ts
-    cells.number(slots.EVT_DELTATIME, event.ts - previous & MASK64 if previous else 0)
+    cells.number(slots.EVT_DELTATIME, event.ts - previous if previous else 0)
     bits = 0
-    kind = CLASS_OTHER if fd is None else _FD_CLASSES.get(fd.kind, CLASS_OTHER)
-    result = 0
+    kind = CLASS_OTHER if fd is None else fd_class(fd)
+    result: i64 = 0
     if plan.returns and params:
         result = return_value(params)
         cells.number(slots.EVT_RAWRES, result)
@@ -256,13 +263,15 @@ def evt_cells(cells: Cells, zone: ZoneState, event: Event) -> None:
         _abspaths(cells, zone, plan, params)
 
 
-def return_value(params: list[bytes]) -> int:
+def return_value(params: list[bytes]) -> i64:
     """The result of a system call: the first parameter as a signed number of 32 or 64 bits, 0 if it is neither (event.h,
     get_syscall_return_value)."""
     data = params[0]
-    if len(data) != 8 and len(data) != 4:
-        return 0
-    return int.from_bytes(data, "little", signed=True)
+    if len(data) == 8:
+        return read_i64_le(data, 0)
+    if len(data) == 4:
+        return i64(read_i32_le(data, 0))
+    return 0
 
 
 def _io_bits(category: int, kind: int) -> int:
@@ -283,7 +292,7 @@ def _unsigned32(params: list[bytes], index: int) -> int:
     """A parameter of 32 bits; 0 if the event does not have it."""
     if index < 0 or index >= len(params) or len(params[index]) != 4:
         return 0
-    return int.from_bytes(params[index], "little")
+    return i64(read_i32_le(params[index], 0)) & 0xFFFF_FFFF
 
 
 def _open_bits(plan: TypePlan, code: int, params: list[bytes], result: int) -> int:
@@ -338,7 +347,7 @@ def _abspath(zone: ZoneState, params: list[bytes], directory: int, path_index: i
     path = fmt.charbuf(params[path_index])
     if path.startswith(b"/"):
         return paths.concatenate(b"", path)
-    number = int.from_bytes(raw, "little", signed=True)
+    number = read_i64_le(raw, 0)
     if number == tables.PPM_AT_FDCWD:
         return paths.concatenate(working_directory(zone, thread), path)
     fd = zone.find_fd(thread, number) if number >= 0 else None

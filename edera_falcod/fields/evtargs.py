@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Final, final
 
 from librt.strings import BytesWriter, read_i32_le, read_i64_le, write_i64_le
+from librt.vecs import vec
 from mypy_extensions import i64
 
 from ..scap import format as fmt
@@ -37,6 +38,7 @@ KIND_BYTES: Final[i64] = -(1 << 62)
 BINARY: Final[i64] = 1 << 31  # in the offset of a raw value of bytes: not text, to be shown with dots or in hexadecimal
 
 ENTRY_SIZE: Final = 16
+MAX_PARAMS: Final = max([len(event.params) for event in tables.EVENTS])
 
 # What rendering has to do, by type
 K_NUMBER: Final = 0  # decimal or by print format, nothing to resolve
@@ -168,7 +170,11 @@ def _plan(params: tuple[ParamInfo, ...]) -> list[ParamPlan]:
 # By event code
 PLANS: Final[list[list[ParamPlan]]] = [_plan(event.params) for event in tables.EVENTS]
 
-_table: Final = BytesWriter()  # the parameter table in the making
+# An event's parameters in the making: the words of the table, then their bytes; evt.args; raw values that are not a slice of it
+_entries: Final = vec[i64]([0] * (2 * MAX_PARAMS))
+_table: Final = BytesWriter()
+_text: Final = BytesWriter()
+_extras: Final = BytesWriter()
 
 _tuple_memo: Final[dict[bytes, bytes]] = {}
 
@@ -189,19 +195,19 @@ def args_cells(cells: Cells, zone: ZoneState, event: Event) -> bytes:
     generic = event.code == tables.PPME_GENERIC_X
     # Offsets count from the table's start. evt.args of a generic event is empty; its parameters' texts follow all the same.
     start: i64 = ENTRY_SIZE * count
-    pos: i64 = start + 1 if generic else start
-    entries: list[int] = []
-    parts: list[bytes] = []
-    extras: list[bytes] = []  # raw values that are not a slice of evt.args; they lie behind its NUL
-    extra_size: i64 = 0
+    base: i64 = start + 1 if generic else start
+    entries = _entries
+    text = _text
+    text.truncate(0)
+    extras = _extras  # raw values that are not a slice of evt.args; they lie behind its NUL
+    extras.truncate(0)
     moved: list[int] = []  # entries whose raw value is an offset among the extras
     first = b""
     for index in range(count):
         plan = plans[index]
         data = params[index]
-        label = plan.label
-        parts.append(label)
-        pos += len(label)
+        text.write(plan.label)
+        pos = base + len(text)
         size = plan.size
         resolved = b""
         raw_kind = KIND_NONE
@@ -226,10 +232,9 @@ def args_cells(cells: Cells, zone: ZoneState, event: Event) -> bytes:
                     raw_value = pos | len(raw) << 32
                 else:
                     given = given.decode("utf-8", "replace").encode()
-                    raw_value = extra_size | len(given) << 32
+                    raw_value = len(extras) | len(given) << 32
                     moved.append(2 * index + 1)
-                    extras.append(given)
-                    extra_size += len(given)
+                    extras.write(given)
             elif len(data) == 0:
                 raw = plan.empty
                 raw_value = pos | BINARY
@@ -238,41 +243,42 @@ def args_cells(cells: Cells, zone: ZoneState, event: Event) -> bytes:
                 if raw == data:
                     raw_value = pos | BINARY | len(data) << 32
                 else:
-                    raw_value = extra_size | BINARY | len(data) << 32
+                    raw_value = len(extras) | BINARY | len(data) << 32
                     moved.append(2 * index + 1)
-                    extras.append(data)
-                    extra_size += len(data)
-        parts.append(raw)
+                    extras.write(data)
+        text.write(raw)
         if resolved:
-            entries.append(pos + len(raw) + 1 | len(resolved) << 32 | raw_kind)
-            parts.append(b"(")
-            parts.append(resolved)
-            parts.append(b")")
-            pos += len(raw) + len(resolved) + 2
+            entries[2 * index] = pos + len(raw) + 1 | len(resolved) << 32 | raw_kind
+            text.append(0x28)
+            text.write(resolved)
+            text.append(0x29)
             if index == 0:
                 first = resolved
         else:
-            entries.append(pos | len(raw) << 32 | raw_kind)
-            pos += len(raw)
+            entries[2 * index] = pos | len(raw) << 32 | raw_kind
             if index == 0:
                 first = raw
-        entries.append(raw_value)
-    parts.append(b"\0")
-    if extras:
+        entries[2 * index + 1] = raw_value
+    length: i64 = len(text)
+    text.append(0)
+    if moved:
         for entry in moved:
-            entries[entry] += pos + 1  # behind the NUL of evt.args
-        parts += extras
+            entries[entry] += base + length + 1  # behind the NUL of evt.args
+        text.write(extras.getvalue())
     table = _table
     table.truncate(0)
-    for word in entries:
-        write_i64_le(table, word)
+    word: i64 = 0
+    words: i64 = 2 * count
+    while word < words:
+        write_i64_le(table, entries[word])
+        word += 1
     at = cells.raw(slots.EVT_PARAMS, table.getvalue())
     if generic:
         cells.heap(b"\0")
         cells.slice(slots.EVT_ARGS, at + start, 0)
     else:
-        cells.slice(slots.EVT_ARGS, at + start, pos - start)
-    cells.heap(b"".join(parts))
+        cells.slice(slots.EVT_ARGS, at + start, length)
+    cells.heap(text.getvalue())
     return first
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final, final
 
+from librt.strings import read_i64_le
+
 from ..scap import format as fmt
 from ..scap import tables
 from ..scap.event import Event
@@ -137,7 +139,7 @@ def fspath_cells(cells: Cells, zone: ZoneState, event: Event) -> None:
     result = params[plan.result]
     if len(result) != 8:
         return
-    value = int.from_bytes(result, "little", signed=True)
+    value = read_i64_le(result, 0)
     if plan.opens:
         if value == -1:
             return
@@ -186,7 +188,7 @@ def _resolved(zone: ZoneState, params: list[bytes], plan: PathPlan, path: bytes)
         return paths.concatenate(_with_slash(fd), path)
     if base == BASE_PARAM and thread is not None:
         raw = params[plan.index - 1]
-        number = int.from_bytes(raw, "little", signed=True)
+        number = read_i64_le(raw, 0) if len(raw) == 8 else -1
         if number == tables.PPM_AT_FDCWD:
             return paths.concatenate(working_directory(zone, thread), path)
         directory = zone.find_fd(thread, number) if number >= 0 else None

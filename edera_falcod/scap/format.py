@@ -12,8 +12,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from librt.strings import BytesWriter
+from mypy_extensions import i64
+
 from . import tables
-from .safetext import safe
+from .safetext import COMPILED, is_printable, safe
 from .schema import FlagTable
 
 NOT_AVAILABLE: Final = b"<NA>"
@@ -31,6 +34,9 @@ MAX_MEMO: Final = 4096
 
 # isprint() of the C locale: what is not printable ASCII becomes a dot
 _DOTS: Final = bytes([byte if 0x20 <= byte <= 0x7E else 0x2E for byte in range(256)])
+
+_HEX_DIGITS: Final = b"0123456789ABCDEF"
+_digits: Final = BytesWriter()  # a hexadecimal number in the making
 
 _MAPPED: Final = b"\0\0\0\0\0\0\0\0\0\0\xff\xff"  # first 12 bytes of ::ffff:0:0/96
 _ZERO16: Final = bytes(16)
@@ -58,7 +64,7 @@ def integer(number: int, fmt: int, bits: int) -> bytes:
     that C's printf takes it for in the other bases: 32 for all narrower types, else 64.
     """
     if fmt == tables.PF_HEX:
-        return b"%X" % (number & ((1 << bits) - 1))
+        return hexadecimal(number if bits == 64 else number & 0xFFFF_FFFF)
     if fmt == tables.PF_OCT:
         if number == 0:
             return b"0"
@@ -66,6 +72,22 @@ def integer(number: int, fmt: int, bits: int) -> bytes:
     if fmt == tables.PF_10_PADDED_DEC:
         return b"%09d" % number
     return decimal(number)
+
+
+def hexadecimal(number: int) -> bytes:
+    """A number of 64 bits in base sixteen, upper-case; negative ones as two's complement."""
+    if COMPILED:
+        value = i64(number if number < 1 << 63 else number - (1 << 64))
+        out = _digits
+        out.truncate(0)
+        shift: i64 = 60
+        while shift > 0 and value >> shift & 15 == 0:
+            shift -= 4
+        while shift >= 0:
+            out.append(_HEX_DIGITS[value >> shift & 15])
+            shift -= 4
+        return out.getvalue()
+    return b"%X" % (number & 0xFFFF_FFFF_FFFF_FFFF)
 
 
 def flags(table: FlagTable, value: int) -> bytes:
@@ -174,26 +196,28 @@ def _date(day: int) -> bytes:
 
 def dotted(data: bytes) -> bytes:
     """A buffer as text: printable ASCII as it is, a dot for every other byte. As long as ``data``."""
+    if is_printable(data):
+        return data
     return data.translate(_DOTS)
 
 
 def cstring(data: bytes) -> bytes:
     """What C sees of a string: up to the first NUL, all of it if there is none."""
+    if COMPILED:
+        at: i64 = 0
+        size: i64 = len(data)
+        while at < size and data[at] != 0:
+            at += 1
+        return data if at == size else data[:at]
     end = data.find(b"\0")
-    if end < 0:
-        return data
-    return data[:end]
+    return data if end < 0 else data[:end]
 
 
 def charbuf(data: bytes) -> bytes:
     """A string parameter, unsafe bytes as they came. Empty (not even a NUL) or a legacy null: ``<NA>``."""
-    size = len(data)
-    if size == 0 or data == LEGACY_NULL:
+    if len(data) == 0 or data == LEGACY_NULL:
         return NOT_AVAILABLE
-    end = data.find(b"\0")
-    if end < 0:
-        return data
-    return data[:end]
+    return cstring(data)
 
 
 def address4(raw: bytes) -> bytes:

@@ -6,6 +6,9 @@ No symbolic link is followed: what a program said, not where it led.
 
 from __future__ import annotations
 
+from mypy_extensions import i64
+
+from ..scap.safetext import COMPILED
 from .limits import MAX_PATH
 
 TOO_LONG = b"/DIR_TOO_LONG/FILENAME_TOO_LONG"
@@ -30,6 +33,17 @@ def concatenate(base: bytes, path: bytes) -> bytes:
 
 def _is_plain(path: bytes) -> bool:
     """Nothing in ``path`` asks for a change: neither empty components nor ones that begin with a dot, and no slash at the end."""
+    if COMPILED:  # four searches cost ten times as much
+        before: i64 = 0x2F
+        i: i64 = 0
+        size: i64 = len(path)
+        while i < size:
+            byte: i64 = path[i]
+            if before == 0x2F and (byte == 0x2E or (byte == 0x2F and i != 0)):
+                return False
+            before = byte
+            i += 1
+        return before != 0x2F
     return not (path.startswith(b".") or path.endswith(b"/")) and b"//" not in path and b"/." not in path
 
 

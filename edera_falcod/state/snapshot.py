@@ -3,7 +3,7 @@ thread_manager.cpp)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ..scap import format as fmt
 from ..scap.snapshot import SnapshotFd, SnapshotThread
@@ -23,7 +23,7 @@ from ..scap.tables import (
     SCAP_L4_TCP,
 )
 from . import sockinfo
-from .fd import FROM_PROC, ROLE_CLIENT, ROLE_SERVER, SOCKET_CONNECTED, Fd
+from .fd import FROM_PROC, OVERLAY_LOWER, OVERLAY_UPPER, ROLE_CLIENT, ROLE_SERVER, ROLES, SOCKET_CONNECTED, Fd
 from .limits import MAX_ARGS, MAX_COMM, MAX_ENV, MAX_PATH, MAX_RAW_PATH
 from .paths import concatenate
 from .sockinfo import ZERO, ZERO4, ZERO16, port_bytes
@@ -33,7 +33,8 @@ from .thread import Thread, strings_of
 if TYPE_CHECKING:
     from .zone import ZoneState
 
-DELETED = b" (deleted)"
+DELETED: Final = b" (deleted)"
+CARRIED: Final = SOCKET_CONNECTED | OVERLAY_UPPER | OVERLAY_LOWER  # state flags that stand on their own
 
 
 def add(zone: ZoneState, said: SnapshotThread) -> None:
@@ -93,12 +94,16 @@ def add(zone: ZoneState, said: SnapshotThread) -> None:
 
 
 def import_fd(zone: ZoneState, said: SnapshotFd) -> Fd:
-    """A file as the scan finds it (add_fd_from_scap). Roles of IPv4 sockets wait for ``end``."""
+    """A file as the scan finds it (add_fd_from_scap). Roles of IPv4 sockets wait for ``end``. Flags are zero where the zone's
+    agent took them from a scan of /proc; where it knows more, so do we."""
     fd = Fd(said.kind)
-    fd.flags = FROM_PROC
+    fd.flags = FROM_PROC | said.state_flags & CARRIED
+    fd.open_flags = said.open_flags
     fd.ino = said.ino
     kind = said.kind
     if kind in (SCAP_FD_IPV4_SOCK, SCAP_FD_IPV6_SOCK):
+        if kind == SCAP_FD_IPV6_SOCK:
+            fd.flags |= said.state_flags & ROLES
         import_connection(zone, fd, said)
     elif kind in (SCAP_FD_IPV4_SERVSOCK, SCAP_FD_IPV6_SERVSOCK):
         size = 4 if kind == SCAP_FD_IPV4_SERVSOCK else 16
@@ -113,7 +118,6 @@ def import_fd(zone: ZoneState, said: SnapshotFd) -> Fd:
     else:
         fd.name = cut(zone, said.name, MAX_PATH)
         if kind == SCAP_FD_FILE_V2:
-            fd.open_flags = said.open_flags
             fd.dev = said.dev
             fd.mount_id = said.mount_id
         elif kind == SCAP_FD_PIDFD and said.pid >= 0:

@@ -227,6 +227,7 @@ class Pipelines:
     def __init__(self, ring: Ring, told: Notices, attribution: int | None, log: Any, wall: Callable[[], float] = time.time) -> None:
         self.by_id: dict[str, ZonePipeline] = {}
         self.annotation_keys: tuple[str, ...] = ()
+        self.removes_threads = True  # see ZoneState; replay may want it otherwise
         self.closing = False  # zones that go now go with us: no notice
         self._ring = ring
         self._notices = told
@@ -244,6 +245,7 @@ class Pipelines:
         pipeline = self.by_id.get(zone.id)
         if pipeline is None:
             pipeline = ZonePipeline(self._ring, zone, self._host, self._attribution, self._log)
+            pipeline.state.removes_threads = self.removes_threads
             self.by_id[zone.id] = pipeline
             self._tell(notices.ZONE_DISCOVERED, pipeline, f"zone {zone.name or zone.id} was discovered")
         else:
@@ -268,9 +270,11 @@ class Pipelines:
         return self.by_id[zone_id].messages(batch, start)
 
     async def snapshot(self, zone_id: str, message: bytes) -> Verdict:
-        verdict = await self.by_id[zone_id].snapshot(message)
-        if verdict is Verdict.OK:
-            # What a snapshot makes lives long: the collector need not look at it again and again.
+        pipeline = self.by_id[zone_id]
+        verdict = await pipeline.snapshot(message)
+        if verdict is Verdict.OK and pipeline.imported == 1:
+            # What a snapshot makes lives long: the collector need not look at it again and again. Only once for each zone, since
+            # what is frozen is not collected before some zone goes.
             gc.freeze()
         return verdict
 

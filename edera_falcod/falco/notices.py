@@ -124,6 +124,8 @@ class Notices:
                         # Zones that are gone are added up under one index, whose counts have been told before.
                         if count > before and index >= DAEMON:
                             news.append((index, cause, count - before))
+            for key in [key for key in told if key[0] not in ring.zones]:
+                del told[key]
             total = sum([count for _, _, count in news])
             if total:
                 lost[consumer.name] = total

@@ -55,6 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-e", "--every", type=int, default=1, metavar="N", help="print only every Nth event, beginning with the first")
     parser.add_argument("--via", choices=("python", "shim"), default="python", help="who reads the daemon's socket (default: python)")
     parser.add_argument("--shimcat", metavar="FILE", help="shimcat for --via shim (default: shim/shimcat, built by make shim)")
+    parser.add_argument(
+        "--as-zone",
+        action="store_true",
+        help="as the daemon sees a zone: it knows when the machine was booted, and forgets threads that have exited. Without this, as the "
+        "reference read captures for its answers: boot times count from 0, and events may name threads that are no more",
+    )
     parser.add_argument("--stats", action="store_true", help="say on standard error how much there was and how long it took")
     parser.add_argument("-v", "--verbose", action="store_true", help="show the daemon's log")
 
@@ -121,13 +127,16 @@ def daemon_config(folder: Path) -> Config:
 class Replay:
     """One run. ``served``: events that the consumer got; ``total``: that the capture has."""
 
-    def __init__(self, capture: str, folder: Path) -> None:
+    def __init__(self, capture: str, folder: Path, as_zone: bool = False) -> None:
         self.folder = folder
         self.host = SimHost(folder / "edera.sock")
         self.zone = self.host.add_zone("replay", capture, Play(speed=0.0))
         assert self.zone.feed is not None
         self.total = len(self.zone.feed)
         self.daemon = Daemon(daemon_config(folder), first_seq=1)
+        if not as_zone:
+            self.zone.feed.boot_epoch = 0
+            self.daemon.pipelines.removes_threads = False
         self.served = 0
 
     @property
@@ -278,7 +287,7 @@ def run(args: argparse.Namespace) -> int:
     began = time.monotonic()
 
     async def main(folder: Path) -> Replay:
-        replay = Replay(args.capture, folder)
+        replay = Replay(args.capture, folder, args.as_zone)
         if shimcat is not None:
             await replay.run(lambda run: by_shim(run, args, shimcat))
         else:

@@ -90,7 +90,7 @@ class Feed:
             read = read_capture(stream)
             self.interfaces: list[Interface] = read.interfaces
             self._threads: list[SnapshotThread] = read.threads
-            self._boot_epoch = read.machine.boot_epoch
+            self.boot_epoch = read.machine.boot_epoch
             for event in read.events():
                 if limit and len(self._replies) >= limit:
                     break
@@ -107,7 +107,7 @@ class Feed:
 
     def snapshot(self, shift: int = 0) -> bytes:
         """The snapshot, framed; ``shift``: ns added to its times."""
-        return framed(Encoder(self._zone_id, shift=shift).snapshot(self._threads, self._boot_epoch))
+        return framed(Encoder(self._zone_id, shift=shift).snapshot(self._threads, self.boot_epoch))
 
     def hotplug(self, ts: int, cpu: int = 1) -> bytes:
         """A CPU hotplug event, framed."""

@@ -88,8 +88,10 @@ def of_capture(capture: Capture, live: bool = False) -> tuple[Core, Iterator[byt
     return core, Replies("00000000-0000-0000-0000-000000000001").replies(capture)
 
 
-def lines(path: Path, every: int = 1, forms: list[str] | None = None, live: bool = False) -> Iterator[dict[str, Any]]:
-    """What every ``every``-th event of a capture gives."""
+def lines(
+    path: Path, every: int = 1, forms: list[str] | None = None, live: bool = False, only: frozenset[int] | None = None
+) -> Iterator[dict[str, Any]]:
+    """What every ``every``-th event of a capture gives, or those of the numbers ``only``; all are processed."""
     chosen = tuple([(form, *parse_form(form)) for form in forms]) if forms is not None else None
     with path.open("rb") as stream:
         capture = read_capture(stream)
@@ -99,7 +101,7 @@ def lines(path: Path, every: int = 1, forms: list[str] | None = None, live: bool
             made = core.feed(reply)
             if reply[0] == 0x12:
                 number += 1
-            if made is None or (number - 1) % every:
+            if made is None or (number - 1) % every or (only is not None and number not in only):
                 continue
             event, record = made
             view = EventView(record.data, core.table, hex_binary=True)

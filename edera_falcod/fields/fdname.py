@@ -55,7 +55,7 @@ def fdname_cells(cells: Cells, zone: ZoneState, thread: Thread, event: Event) ->
                 number = int.from_bytes(params[1], "little", signed=True)
                 name = paths.concatenate(directory(zone, thread, raw, number), raw)
     elif code == t.PPME_SYSCALL_OPEN_BY_HANDLE_AT_X:
-        name = fmt.cstring(params[3]) if len(params) > 3 else b""
+        name = fmt.charbuf(params[3]) if len(params) > 3 else fmt.NOT_AVAILABLE
         raw = name
     if raw is not None:
         cells.text(slots.FD_NAMERAW_EVENT, safe(collapse(raw)))

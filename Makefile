@@ -20,7 +20,7 @@ setup: $(STAMP) ## Make the virtual environment with everything the project need
 shim: ## Build the Falco plugin (shim/libedera_shim.so) and shimcat
 	@$(MAKE) --no-print-directory -C shim all
 
-sinsp: $(STAMP) ## Install Debian's libsinsp into a folder under ~/.cache and build our host for it (root, about a minute)
+sinsp: ## Fetch Debian's libsinsp into a folder under ~/.cache and build our host for it (half a minute)
 	@tools/sinsp.sh
 
 demo: $(STAMP) shim ## Simulated Edera host -> daemon -> shim -> real rules; needs no Edera and no Falco

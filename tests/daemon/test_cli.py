@@ -127,7 +127,7 @@ def test_replay_ends_quietly_when_its_reader_does() -> None:
 @pytest.mark.skipif(not PARITY.exists(), reason="../shared is not here")
 def test_replay_agrees_with_libsinsp() -> None:
     """Every event, and some fields: tools/parity.sh holds all of them."""
-    fields = ["evt.type", "evt.args", "evt.res", "proc.name", "proc.cmdline", "proc.pname", "proc.aname[2]", "proc.cwd", "fd.name", "fd.num"]
+    fields = "evt.type evt.args evt.res proc.name proc.cmdline proc.pname proc.aname[2] proc.cwd fd.name fd.num".split()
     replay = cli("replay", str(CAPTURE), "--json", "--fields", ",".join(fields))
     command = [sys.executable, str(PARITY), str(ANSWERS / "net1.expected.jsonl.gz"), "-", "--json"]
     for field in fields:

@@ -1971,6 +1971,7 @@ static enum found serve_prefixed(const struct call *c, const struct wish *w)
 	found = block_of(c, EDERA_KIND_WORKLOAD, &workload);
 	if(found == FOUND) found = text_of(workload, EDERA_WORKLOAD_CONTAINER_ID, &id);
 	if(found == DOUBT) return DOUBT;
+	if(id.size == 4 && memcmp(id.p, "host", 4) == 0) id.size = 0; /* the zone's own processes, of which libsinsp has no container id */
 	uint8_t *whole = scratch_take(c->mem, (size_t)id.size + text.size + 2);
 	if(!whole) return DOUBT;
 	if(id.size) memcpy(whole, id.p, id.size);

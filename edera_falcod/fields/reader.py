@@ -27,6 +27,7 @@ RAW_SIGNED: Final = 2
 RAW_BYTES: Final = 3
 BINARY: Final = 1 << 31
 MAX_TID: Final = 0xFFFF_FFFF
+HOST: Final = "host"  # container.id of the zone's own processes, of which libsinsp has no container id
 
 _EVENT_NUMBERS: Final = {name: number for number, name in enumerate(names.EVENT_NAMES)}
 
@@ -352,7 +353,7 @@ def _prefixed(field: Field, arg: str | int | None, view: EventView) -> Value | N
         return None
     workload = view.block(Kind.WORKLOAD)
     prefix = workload.text(slots.CONTAINER_ID) if workload is not None else None
-    return f"{prefix or ''}:{text}"
+    return f"{prefix if prefix and prefix != HOST else ''}:{text}"
 
 
 def _ends(field: Field, arg: str | int | None, view: EventView) -> Value | None:

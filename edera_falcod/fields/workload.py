@@ -101,9 +101,13 @@ class Workload:
 
 
 def host_block(id: int) -> Block:
-    """The block of processes that belong to no workload."""
+    """The block of processes that belong to no workload: what the container plugin says of the host's own
+    (container_info.h, host_container_info)."""
     cells = Cells()
-    cells.text(slots.CONTAINER_ID, b"host")
+    for slot in (slots.CONTAINER_ID, slots.CONTAINER_FULL_ID, slots.CONTAINER_NAME, slots.CONTAINER_TYPE):
+        cells.text(slot, b"host")
+    for slot in (slots.CONTAINER_PRIVILEGED, slots.CONTAINER_HOST_PID, slots.CONTAINER_HOST_NETWORK, slots.CONTAINER_HOST_IPC):
+        cells.number(slot, 0)
     return Block(id, int(Kind.WORKLOAD), cells.finish(), ())
 
 

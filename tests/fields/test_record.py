@@ -91,8 +91,10 @@ def test_workload_of_the_thread() -> None:
     watch.see(event(t.PPME_SYSCALL_GETUID_X, 10, uid=0))
     assert watch.value("container.id") == "c0ffee000001" and watch.value("edera.workload.name") == "web"
     watch.see(event(t.PPME_SYSCALL_OPEN_X, 11, fd=3, name="/a/b", flags=1, mode=0, dev=0, ino=1))
-    assert watch.value("container.id") == "host" and watch.value("fd.containername") == "host:/a/b"
-    assert watch.value("fd.containerdirectory") == "host:/a"
+    assert watch.value("container.id") == watch.value("container.name") == "host" and watch.value("container.privileged") is False
+    assert watch.value("container.image") is None and watch.value("fd.containername") == ":/a/b"
+    watch.see(event(t.PPME_SYSCALL_OPEN_X, 10, fd=3, name="/a/b", flags=1, mode=0, dev=0, ino=1))
+    assert watch.value("fd.containername") == "c0ffee000001:/a/b" and watch.value("fd.containerdirectory") == "c0ffee000001:/a"
 
 
 def test_priorities_keep_what_outlasts() -> None:

@@ -168,7 +168,7 @@ EXPECTED: dict[str, Any] = {
     "container.mount.source[/proc/?]": "/s/2",
     "container.mount.source[2]": "/t",
     "container.mount.source[3]": None,
-    "container.mount.mode[/a]": "ro",
+    "container.mount.mode[/s/1]": "ro",
     "container.mount.mode[/proc*]": None,
     "container.mount.dest[/s/1]": "/a",
     "container.mount.rdwr[0]": None,

@@ -1,6 +1,6 @@
 """Compiles the core with mypyc where EDERA_FALCOD_COMPILE=1 is set; everything else stands in pyproject.toml.
 
-The core (scap, state, fields) is compiled in one group: a call from one of its modules to another then costs as little as one within it.
+The core (scap, state, fields) and the synchronous part of falco are compiled in one group: a call from one of its modules to another then costs as little as one within it.
 The same source runs interpreted where no compiled module lies beside it.
 """
 
@@ -17,11 +17,14 @@ INTERPRETED = {
     "__init__.py", "spec.py", "capture.py", "forms.py", "layout.py", "declare.py", "catalog.py", "catalog_evt.py", "catalog_proc.py",
     "catalog_fd.py", "catalog_zone.py", "registry.py", "markdown.py", "views.py", "reader.py",
 }  # fmt: skip
+# What of the falco room is on an event's way; the rest is asyncio.
+DELIVERY = ("frames.py", "accounting.py", "ring.py", "batch.py", "notices.py", "zoneblock.py")
 
 
 def modules() -> list[str]:
     package = Path("edera_falcod")
-    return [str(path) for room in ROOMS for path in sorted((package / room).glob("*.py")) if path.name not in INTERPRETED]
+    core = [str(path) for room in ROOMS for path in sorted((package / room).glob("*.py")) if path.name not in INTERPRETED]
+    return core + [str(package / "falco" / name) for name in DELIVERY]
 
 
 if os.environ.get("EDERA_FALCOD_COMPILE") == "1":

@@ -43,13 +43,10 @@ class Proxy:
         except (OSError, asyncio.CancelledError):
             pass
         finally:
+            self._tasks.discard(task)
             up.cancel()
-            await asyncio.gather(up, return_exceptions=True)
             for one in (writer, far):
                 one.transport.abort()
-                with contextlib.suppress(OSError):
-                    await one.wait_closed()
-            self._tasks.discard(task)
 
     async def _up(self, reader: asyncio.StreamReader, far: asyncio.StreamWriter) -> None:
         while data := await reader.read(1 << 16):
@@ -75,8 +72,7 @@ class Proxy:
         self._server.close()
         for task in list(self._tasks):
             task.cancel()
-        while self._tasks:  # noqa: ASYNC110, they end by themselves
-            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.01)  # for what is left of connections that were aborted
         await self._server.wait_closed()
         self.path.unlink(missing_ok=True)
 

@@ -19,7 +19,7 @@ def test_hello_survives_the_wire(name: str, fields: int, hash_: int, software: s
     said = Hello(name, fields, hash_, software, codes, ephemeral)
     (frame,) = Splitter(frames.MAX_REQUEST).feed(frames.encode_hello(said))
     heard = frames.decode_hello(frame)
-    for slot in Hello.__slots__:
+    for slot in ("name", "fields", "hash", "software", "codes", "ephemeral", "major", "minor"):
         assert getattr(heard, slot) == getattr(said, slot)
 
 

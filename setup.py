@@ -1,6 +1,7 @@
 """Compiles the core with mypyc where EDERA_FALCOD_COMPILE=1 is set; everything else stands in pyproject.toml.
 
-The core (scap, state, fields) and the synchronous part of falco are compiled in one group: a call from one of its modules to another then costs as little as one within it.
+The core (scap, state, fields) and the synchronous part of falco are compiled in one group: a call from one module to another then costs
+as little as one within it.
 The same source runs interpreted where no compiled module lies beside it.
 """
 

@@ -71,7 +71,7 @@ from ..scap.tables import (
     SCAP_FD_USERFAULTFD,
 )
 from .fd import EPOLL_CLOEXEC, OVERLAY_LOWER, OVERLAY_UPPER, SCAP_FD_UNINITIALIZED, Fd
-from .limits import MAX_ENTER_SIZE, MAX_ENTERS, MAX_PATH, MAX_RAW_PATH
+from .limits import MAX_ENTER_SIZE, MAX_ENTERS, MAX_FDS, MAX_PATH, MAX_RAW_PATH
 from .params import NOT_AVAILABLE, given, i64, returned, text, u8, u16, u32, u64
 from .paths import concatenate
 from .registry import parses
@@ -218,7 +218,8 @@ def opened(zone: ZoneState, event: Event, base: bytes, name: bytes, flags: int, 
     fd.open_flags = flags
     fd.dev = dev
     fd.ino = ino
-    fd.name_raw = cut(zone, name, MAX_RAW_PATH)
+    # Beyond MAX_PATH the name is that of all such; what was given is kept longer while the zone has few files
+    fd.name_raw = cut(zone, name, MAX_RAW_PATH if zone.table.fd_budget.entries < MAX_FDS else MAX_PATH)
     fd.name = concatenate(base, name)
     if flags & PPM_FD_UPPER_LAYER:
         fd.flags |= OVERLAY_UPPER
@@ -407,7 +408,7 @@ def memfd_create(zone: ZoneState, event: Event) -> None:
     fd = Fd(SCAP_FD_UNINITIALIZED)
     if number >= 0:
         fd.kind = SCAP_FD_MEMFD
-        fd.name = cut(zone, text(params, 1), MAX_RAW_PATH)
+        fd.name = cut(zone, text(params, 1), MAX_PATH)
         fd.open_flags = u32(params, 2)
     zone.add_fd(number, fd)
 

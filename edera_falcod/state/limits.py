@@ -24,7 +24,7 @@ MAX_ARGS: Final = 16_384
 MAX_ENV: Final = 65_536
 MAX_CGROUPS: Final = 16_384
 
-# The kernel's PATH_MAX: executables, root and names as a program gave them.
+# The kernel's PATH_MAX: executables, and names of files as a program gave them (MAX_PATH once a zone has MAX_FDS files).
 MAX_RAW_PATH: Final = 4_096
 
 # SCAP_MAX_PATH_SIZE: a path that we put together is shorter than this, or libsinsp's text for "too long".

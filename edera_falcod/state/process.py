@@ -92,6 +92,9 @@ def clone_caller(zone: ZoneState, event: Event, child_tid: int) -> None:
         return  # the child has run, and maybe exited, before the caller comes back
     if table.exited_recently(child_tid, event.tid, ts):
         return
+    if child_tid == event.tid:
+        zone.counters.malformed_params += 1
+        return
     existing = zone.threads.get(child_tid)
     if existing is not None:
         if existing.flags & PPM_CL_CLONE_INVERTED != 0:
@@ -275,7 +278,7 @@ def execve(zone: ZoneState, event: Event) -> None:
             if thread.flags & PPM_CL_CHILD_IN_PIDNS == 0:
                 thread.vtid = thread.tid
                 thread.vpid = thread.pid
-            table.tie(thread)
+        table.tie(thread)
     elif pid != thread.pid:
         zone.counters.malformed_params += 1  # an execve cannot leave its process
     thread.fdlimit = i64(params, 7)

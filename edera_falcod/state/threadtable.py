@@ -101,8 +101,10 @@ class ThreadTable:
             self._make_room(ts)
             if len(self.threads) >= MAX_THREADS:
                 self.counters.threads_refused += 1
+                if thread.fds is not None:
+                    thread.fds.clear()
                 return False
-        thread.flags &= ~PPM_CL_CLOSED  # whoever comes lives: the group's count depends on it
+        thread.flags &= ~PPM_CL_CLOSED
         thread.args = self._hold(thread.args)
         thread.env = self._hold(thread.env)
         thread.cgroups = self._hold(thread.cgroups)
@@ -123,6 +125,7 @@ class ThreadTable:
         if group is None:
             group = Group(thread.pid, thread.pid == 1 or thread.vpid == 1)
             self.groups[thread.pid] = group
+        thread.flags &= ~PPM_CL_CLOSED  # whoever acts lives, even a placeholder whose exit was told
         group.threads[thread.tid] = thread
         group.alive += 1
         if thread.is_main():
@@ -354,6 +357,8 @@ class ThreadTable:
     def _purge_idle(self, ts: int, idle: int) -> None:
         doomed: list[int] = []
         for thread in self.threads.values():
+            if thread.last_access_ts == 0:  # from a snapshot that came before the first event: counted from now
+                thread.last_access_ts = ts
             unused = ts - thread.last_access_ts
             if thread.is_invalid():
                 if unused > PLACEHOLDER_IDLE:

@@ -67,6 +67,16 @@ class PathKind(Kind):
         return value
 
 
+class OptionalPath(Kind):
+    def __init__(self) -> None:
+        super().__init__("an absolute path, or empty")
+
+    def read(self, value: Any) -> str:
+        if not isinstance(value, str) or (value and not value.startswith("/")) or "\0" in value:
+            raise ValueError
+        return value
+
+
 class Choice(Kind):
     def __init__(self, *words: str) -> None:
         super().__init__("one of " + ", ".join(words))
@@ -316,6 +326,12 @@ class BufferConfig:
     )
     age: float = option(600.0, Time(1, 24 * 3600), "How long an event is kept for a consumer that does not take it.")
     drain: float = option(2.0, Time(0, 60), "How long a stopping daemon waits for consumers to take what they have not been sent.")
+    handover: str = option(
+        "",
+        OptionalPath(),
+        "File in which a daemon that stops leaves what consumers have not acknowledged, for the one that follows; empty: nowhere. The "
+        "systemd unit sets it. At most twice `size` is left.",
+    )
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
     edera/zones --> pipeline --> falco/ring --> falco/server --> consumers
                                      ^ notices        ops/ctl <-- everything
 
-Start: sockets first (who cannot have them fails at once), then consumers may connect, then zones are looked for. Stop, on SIGTERM or
-SIGINT: zones' streams are closed, consumers get what still waits for them for a moment, then everything is closed.
+Start: sockets first (who cannot have them fails at once), then what the daemon before us has handed over, then consumers may connect,
+then zones are looked for. Stop, on SIGTERM or SIGINT: zones' streams are closed, consumers get what still waits for them for a moment,
+everything is closed, and what they have not acknowledged is handed over.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import asyncio
 import contextlib
 import gc
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -24,19 +26,26 @@ from .config import Config, ConfigError, Group, User, load, reference
 from .edera.lifecycle import State
 from .edera.zones import LinkState, Zones
 from .edera.zonestream import Settings
+from .falco import handover, notices
+from .falco.handover import HandoverError
 from .falco.listener import Access, Listener, ListenError
 from .falco.notices import Notices
 from .falco.ring import Ring
 from .falco.server import Registry, Server
 from .fields import registry
+from .fields.blocks import IDS
 from .fields.workload import Attribution
 from .ops.ctl import Ctl, CtlServer
 from .ops.status import View, ZoneFacts, status, unwell
-from .ops.systemd import Notifier
+from .ops.systemd import Notifier, inherited
 from .pipeline import Pipelines
 
 TICK: Final = 1.0  # seconds
-SEQ_SHIFT: Final = 20  # sequence numbers begin at seconds since the epoch << this: they grow over restarts at up to 1M events/s
+# Sequence numbers and block ids begin at seconds since the epoch << this: they grow over restarts at up to 1M events or blocks a second.
+SEQ_SHIFT: Final = 20
+DAEMON_STOPS: Final = "daemon_stops"  # causes of gaps
+DAEMON_CRASHED: Final = "daemon_crashed"
+HANDOVER_LOST: Final = "handover_lost"
 # The hot path makes garbage by reference counts alone; the collector only has to find what zones leave behind.
 GC_THRESHOLDS: Final = (50_000, 20, 50)
 
@@ -60,7 +69,8 @@ class Daemon:
         self.ready = asyncio.Event()
         self.stop = asyncio.Event()
         self.started_at = time.time()
-        first = int(self.started_at) << SEQ_SHIFT if first_seq is None else first_seq
+        first = int(self.started_at * (1 << SEQ_SHIFT)) if first_seq is None else first_seq
+        IDS.last = max(IDS.last, first)  # a block that is handed over keeps its id
         self._first = first
         self.ring = Ring(config.buffer.size, config.buffer.age, first)
         for name in config.falco.consumers:
@@ -93,6 +103,7 @@ class Daemon:
         )
         self.ctl = CtlServer(Ctl(lambda: status(self.view())))
         self.lost_at: dict[str, float] = {}
+        self.handed = 0  # events that the daemon before us has handed over
         self._notifier = Notifier()
         self._mirrored: tuple[int, ...] = ()
 
@@ -107,6 +118,7 @@ class Daemon:
                 fds=state.table.fd_budget.entries,
                 tainted=pipeline.tainted,
                 rate=pipeline.rate,
+                skew=pipeline.skew,
                 refused=dict(state.counters.items()),
             )
         return View(self.zones, self.ring, self.server, facts, self.lost_at, self.started_at)
@@ -117,9 +129,9 @@ class Daemon:
         falco = Listener(config.falco.socket, config.falco.mode, Group.number(config.falco.group) if config.falco.group else -1)
         ctl = Listener(config.ctl.socket, config.ctl.mode, Group.number(config.ctl.group) if config.ctl.group else -1)
         try:
-            for listener in (falco, ctl):
-                listener.open()
+            self._open({"falco": falco, "ctl": ctl})
             assert falco.socket is not None and ctl.socket is not None
+            self._take_over(falco.orphaned)
             await self.server.start(falco.socket)
             await self.ctl.start(ctl.socket)
             self.log.info("listening", falco=config.falco.socket, ctl=config.ctl.socket, version=__version__, first_seq=self.ring.head + 1)
@@ -133,15 +145,72 @@ class Daemon:
                 self.pipelines.closing = True
                 for job in jobs:
                     job.cancel()
+            self._tell_gap(DAEMON_STOPS, "edera-falcod stops: events of all zones are missing from here until it has learned them anew")
             if not await self.server.drain(config.buffer.drain):
                 self.log.warning("consumers did not take all that waited for them", seconds=config.buffer.drain)
+            await self.server.close()
+            self._hand_over()
         finally:
             await self.server.close()
             await self.ctl.close()
-            falco.close()
-            ctl.close()
+            falco.close(keep=self._notifier.stores)
+            ctl.close(keep=self._notifier.stores)
             gc.unfreeze()
         self.log.info("stopped", events=self.ring.head + 1 - self._first)
+
+    def _open(self, listeners: dict[str, Listener]) -> None:
+        """Listen on the sockets that the service manager has kept for us or activated us with, else on new ones. Raises ListenError."""
+        kept: dict[str, tuple[str, socket.socket]] = {}
+        for name, sock in inherited().items():
+            kind = name.partition("-")[0]
+            if kind in listeners and kind not in kept:
+                kept[kind] = (name, sock)
+            else:
+                sock.close()
+        for kind, listener in listeners.items():
+            name, found = kept.get(kind, ("", None))
+            inode = name.partition("-")[2]
+            listener.open(found, int(inode) if inode.isdigit() else 0)
+            if found is not None and not listener.adopted:
+                self._notifier.unstore(name)
+            assert listener.socket is not None
+            self._notifier.store(f"{kind}-{listener.inode}", listener.socket.fileno())
+
+    def _tell_gap(self, cause: str, text: str) -> None:
+        self.notices.tell(notices.GAP, text, int(time.time() * 1e9), cause=cause)
+
+    def _take_over(self, orphaned: bool) -> None:
+        """Go on where the daemon before us has stopped; if it was killed, say so."""
+        path = self.config.buffer.handover
+        try:
+            data = handover.read(path) if path else None
+            if data is not None:
+                known = self.server.registry
+                self.handed, last = handover.restore(self.ring, data, known.prefix_hash, known.fields, time.monotonic())
+                IDS.last = max(IDS.last, last)
+                self._first = self.ring.head + 1
+                self.log.info("taken over", events=self.handed, consumers=len(self.ring.consumers))
+        except (HandoverError, OSError) as error:
+            self.log.error("what the daemon before us left cannot be used", file=path, error=str(error))
+            self._tell_gap(HANDOVER_LOST, "what edera-falcod had kept for consumers over its restart is lost")
+        else:
+            if orphaned and data is None:
+                self.log.warning("the daemon before us was killed")
+                self._tell_gap(DAEMON_CRASHED, "edera-falcod was killed: events of all zones may be missing here, and what it had kept")
+
+    def _hand_over(self) -> None:
+        path = self.config.buffer.handover
+        if not path:
+            return
+        try:
+            if handover.trim(self.ring):
+                self.notices.look(time.monotonic(), int(time.time() * 1e9))
+            known = self.server.registry
+            data, count = handover.dump(self.ring, known.fields, known.prefix_hash(known.fields))
+            handover.write(path, data)
+            self.log.info("handed over", events=count, bytes=len(data))
+        except OSError as error:
+            self.log.error("nothing is handed over: what consumers had not acknowledged is lost", file=path, error=error.strerror)
 
     async def _tick(self) -> None:
         """Once a second: ages, rates, losses to tell, the service manager."""
@@ -151,7 +220,8 @@ class Daemon:
             await asyncio.sleep(TICK)
             now = time.monotonic()
             self.ring.tick(now)
-            self.pipelines.tick(now - last)
+            for zone_id in self.pipelines.tick(now - last):
+                self.zones.resync(zone_id, "after a loss")
             for name, count in self.notices.look(now, int(time.time() * 1e9)).items():
                 self.lost_at[name] = now
                 self.log.warning("events dropped", consumer=name, count=count)

@@ -36,22 +36,27 @@ from .state.zone import ZoneState
 # Replies that we do not understand but that leave nothing wrong behind: of a zone that is newer, or older, than we are.
 HARMLESS: Final = frozenset({UNKNOWN_EVENT, OLD_EVENT, EMPTY})
 SLICE: Final = 0.005  # seconds of work on a snapshot before others get their turn
-LOSS_SPACING: Final = 30.0  # seconds between reseeds that are asked for because of our own faults: a repeated one must not keep us busy
+LOSS_SPACING: Final = 30.0  # seconds between reseeds after losses (of the zone's driver, or by our own faults): a zone that loses all the
+# time must not keep us busy with snapshots; it stays tainted meanwhile, and the last loss is always followed by a reseed
 RATE_MEMORY: Final = 5.0  # seconds over which a zone's rate is averaged
 
 
 @final
 class ZonePipeline:
     """One zone. ``refused_snapshots`` counts snapshots that could not be read, ``imported`` those that could, ``import_time`` the
-    seconds that the last one took."""
+    seconds that the last one took. ``skew``: ns that the zone's clock is ahead of ours (behind: below 0), by its newest events within a
+    second; what events take to come makes it look behind. None: no event yet."""
 
     __slots__ = (
-        "_drops", "_fault_at", "_log", "_rate_count", "_ring", "account", "encoder", "import_time", "imported", "info", "rate",
-        "refused_snapshots", "seeded", "state", "stream_state", "tainted", "workloads",
+        "_ahead", "_drops", "_log", "_loss_at", "_loss_pending", "_rate_count", "_ring", "_wall", "account", "encoder", "import_time",
+        "imported", "info", "rate", "refused_snapshots", "seeded", "skew", "state", "stream_state", "tainted", "workloads",
     )  # fmt: skip
 
-    def __init__(self, ring: Ring, info: ZoneInfo, host: Block, attribution: int | None, log: Any) -> None:
+    def __init__(
+        self, ring: Ring, info: ZoneInfo, host: Block, attribution: int | None, log: Any, wall: Callable[[], float] = time.time
+    ) -> None:
         self._ring = ring
+        self._wall = wall
         self._log = log.bind(zone=info.id, name=info.name)
         self.account: ZoneAccount = ring.add_zone(info.id, info.name)
         self.state = ZoneState()
@@ -67,7 +72,10 @@ class ZonePipeline:
         self.rate = 0.0
         self._rate_count = 0
         self._drops = 0
-        self._fault_at = -LOSS_SPACING
+        self._loss_at = -LOSS_SPACING
+        self._loss_pending = False
+        self._ahead: int | None = None
+        self.skew: int | None = None
         self.change(info)
 
     @property
@@ -145,20 +153,31 @@ class ZonePipeline:
                 verdict |= self._fault(f"event {code}")
             if code == PPME_CPU_HOTPLUG_E:
                 verdict |= Verdict.HOTPLUG
+        if ts != account.last_ts:
+            ahead = ts - int(self._wall() * 1e9)
+            if self._ahead is None or ahead > self._ahead:
+                self._ahead = ahead
         account.last_ts = ts
         if state.counters.drop_events != self._drops:  # the zone's own driver has told of a loss
             self._drops = state.counters.drop_events
-            verdict |= Verdict.LOSS
+            verdict |= self._lost()
         return len(batch), verdict
 
     def _fault(self, what: str) -> Verdict:
         """In an except clause: an error of ours, whatever the zone sent. The event is lost, and the state may be wrong."""
         self.account.refuse(INTERNAL)
         self._log.exception("internal error", what=what)
+        return self._lost()
+
+    def _lost(self) -> Verdict:
+        """Something of the zone was lost: seed again, but not all the time."""
         now = time.monotonic()
-        if now - self._fault_at < LOSS_SPACING:
+        if now - self._loss_at < LOSS_SPACING:
+            self.account.gaps += 1
+            self.taint(True)
+            self._loss_pending = True
             return Verdict.OK
-        self._fault_at = now
+        self._loss_at = now
         return Verdict.LOSS
 
     async def snapshot(self, message: bytes) -> Verdict:
@@ -188,6 +207,7 @@ class ZonePipeline:
                 await asyncio.sleep(0)
                 pause = time.monotonic() + SLICE
         state.end_snapshot()
+        self._loss_pending = False
         self.imported += 1
         self.import_time = time.monotonic() - began
         self._drops = state.counters.drop_events
@@ -202,11 +222,18 @@ class ZonePipeline:
         )
         return Verdict.OK
 
-    def tick(self, seconds: float) -> None:
-        """``seconds`` have passed."""
+    def tick(self, seconds: float) -> bool:
+        """``seconds`` have passed. True: it is time for the reseed that a loss has to be followed by."""
         weight = min(1.0, seconds / RATE_MEMORY)
         self.rate += weight * ((self.account.received - self._rate_count) / max(seconds, 0.001) - self.rate)
         self._rate_count = self.account.received
+        self.skew, self._ahead = self._ahead if self._ahead is not None else self.skew, None
+        now = time.monotonic()
+        if not self._loss_pending or now - self._loss_at < LOSS_SPACING or self.stream_state is not State.LIVE:
+            return False
+        self._loss_pending = False
+        self._loss_at = now
+        return True
 
 
 def _addresses(texts: tuple[str, ...]) -> list[bytes]:
@@ -244,7 +271,7 @@ class Pipelines:
     def zone_changed(self, zone: ZoneInfo) -> None:
         pipeline = self.by_id.get(zone.id)
         if pipeline is None:
-            pipeline = ZonePipeline(self._ring, zone, self._host, self._attribution, self._log)
+            pipeline = ZonePipeline(self._ring, zone, self._host, self._attribution, self._log, self._wall)
             pipeline.state.removes_threads = self.removes_threads
             self.by_id[zone.id] = pipeline
             self._tell(notices.ZONE_DISCOVERED, pipeline, f"zone {zone.name or zone.id} was discovered")
@@ -293,6 +320,6 @@ class Pipelines:
         self._ring.remove_zone(pipeline.account)
         gc.unfreeze()  # so that what it leaves behind can be collected
 
-    def tick(self, seconds: float) -> None:
-        for pipeline in self.by_id.values():
-            pipeline.tick(seconds)
+    def tick(self, seconds: float) -> list[str]:
+        """``seconds`` have passed. Returns the ids of zones that should be seeded anew."""
+        return [zone_id for zone_id, pipeline in self.by_id.items() if pipeline.tick(seconds)]

@@ -24,6 +24,7 @@ INTERNAL: Final = "internal"  # our own fault: an exception in decoding, state o
 OVERLOAD: Final = "overload"  # the consumer's budget did not admit it
 AGE: Final = "age"  # it waited longer than the buffer keeps events
 TOO_LARGE: Final = "too_large"  # it does not fit into a frame
+RESTART: Final = "restart"  # it did not fit into what a daemon that restarts hands over
 FORGOTTEN: Final = "consumer_gone"  # the consumer was away for longer than the buffer keeps events and was forgotten
 
 

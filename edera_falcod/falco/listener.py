@@ -34,11 +34,19 @@ class Listener:
         self.mode = mode
         self.group = group
         self.socket: socket.socket | None = None
+        self.orphaned = False  # whoever listened here before us did not close: it was killed, or the machine was
+        self.adopted = False
         self._lock = -1
         self._inode = (0, 0)
 
-    def open(self) -> socket.socket:
-        """Raises ListenError."""
+    @property
+    def inode(self) -> int:
+        """Of the socket file, by which a socket that was kept for us is known to be the one that the path leads to."""
+        return self._inode[1]
+
+    def open(self, kept: socket.socket | None = None, inode: int = 0) -> socket.socket:
+        """``kept``: a socket that has been kept for us, whose file had that inode (0: not known); it is used if ``path`` still leads to
+        it, else closed. Raises ListenError."""
         if len(os.fsencode(self.path)) + 8 > MAX_PATH:
             raise ListenError(f"{self.path}: a socket's path may have at most {MAX_PATH - 8} bytes; choose a shorter one")
         try:
@@ -47,7 +55,8 @@ class Listener:
             hint = "make it, or choose another path" if isinstance(error, FileNotFoundError) else "run as its owner, or choose another path"
             raise ListenError(f"{self.path}: cannot write to the folder: {error.strerror}; {hint}") from error
         try:
-            self._bind()
+            if kept is None or not self._adopt(kept, inode):
+                self._bind()
         except OSError as error:
             self.close()
             raise ListenError(f"{self.path}: cannot listen: {error.strerror}") from error
@@ -57,8 +66,30 @@ class Listener:
         assert self.socket is not None
         return self.socket
 
+    def _adopt(self, kept: socket.socket, inode: int) -> bool:
+        try:
+            there = os.stat(self.path, follow_symlinks=False)
+            names = (self.path, f"{self.path}.new")  # it was bound under the second, and renamed
+            listening = kept.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 1
+            fits = kept.family == socket.AF_UNIX and kept.type == socket.SOCK_STREAM and kept.getsockname() in names
+            if not (listening and fits and stat.S_ISSOCK(there.st_mode) and inode in (0, there.st_ino)):
+                kept.close()
+                return False
+        except OSError:
+            kept.close()
+            return False
+        kept.setblocking(False)
+        os.chmod(self.path, self.mode)
+        if self.group != -1:
+            os.chown(self.path, -1, self.group)
+        self.socket = kept
+        self.adopted = True
+        self._inode = (there.st_dev, there.st_ino)
+        return True
+
     def _take_lock(self) -> None:
         path = self.path + ".lock"
+        self.orphaned = os.path.lexists(path)
         while True:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             try:
@@ -104,15 +135,17 @@ class Listener:
         there = os.stat(self.path, follow_symlinks=False)
         self._inode = (there.st_dev, there.st_ino)
 
-    def close(self) -> None:
-        """Remove what we made; not what somebody else has put there since."""
+    def close(self, keep: bool = False) -> None:
+        """Remove what we made; not what somebody else has put there since. ``keep``: the socket is kept for who follows us, so leave its
+        file there."""
         if self.socket is not None:
             self.socket.close()
             self.socket = None
-            with contextlib.suppress(FileNotFoundError):
-                there = os.stat(self.path, follow_symlinks=False)
-                if (there.st_dev, there.st_ino) == self._inode:
-                    os.unlink(self.path)
+            if not keep:
+                with contextlib.suppress(FileNotFoundError):
+                    there = os.stat(self.path, follow_symlinks=False)
+                    if (there.st_dev, there.st_ino) == self._inode:
+                        os.unlink(self.path)
         if self._lock >= 0:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.path + ".lock")

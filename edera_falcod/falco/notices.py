@@ -54,13 +54,14 @@ def _safe(text: str) -> bytes:
 class Notices:
     """Makes notices. ``enabled``: False makes none. ``made`` counts them."""
 
-    __slots__ = ("_etype", "_overloaded", "_ring", "_told", "enabled", "made")
+    __slots__ = ("_etype", "_overloaded", "_ring", "_told", "_undecodable", "enabled", "made")
 
     def __init__(self, ring: Ring, enabled: bool = True) -> None:
         self._ring = ring
         self._etype: Block | None = None
         self._told: dict[str, dict[tuple[int, str], int]] = {}  # consumer -> (zone, cause) -> drops told
         self._overloaded: dict[str, float] = {}  # consumer -> monotonic seconds of its last drop
+        self._undecodable: dict[int, dict[str, int]] = {}  # zone -> cause -> events told
         self.enabled = enabled
         self.made = 0
 
@@ -110,6 +111,7 @@ class Notices:
         """Tell what consumers have lost since the last look; call about once a second. ``now``: monotonic seconds, ``ts``: ns since
         the epoch. Returns how many events each consumer has lost since then."""
         ring = self._ring
+        self._look_at_zones(ts)
         lost: dict[str, int] = {}
         for consumer in list(ring.consumers.values()):
             if consumer.ephemeral:
@@ -145,3 +147,19 @@ class Notices:
             del self._told[name]
             self._overloaded.pop(name, None)
         return lost
+
+    def _look_at_zones(self, ts: int) -> None:
+        """Tell which events of zones could not be decoded since the last look."""
+        zones = self._ring.zones
+        for index, account in list(zones.items()):
+            if not account.undecodable or index < DAEMON:
+                continue
+            told = self._undecodable.setdefault(index, {})
+            for cause, count in account.undecodable.items():
+                news = count - told.get(cause, 0)
+                if news:
+                    told[cause] = count
+                    whose = account.name or account.id
+                    self.tell(GAP, f"{news} events of zone {whose} could not be read: {cause}", ts, account, cause=cause, count=news)
+        for index in [index for index in self._undecodable if index not in zones]:
+            del self._undecodable[index]

@@ -345,6 +345,23 @@ class Ring:
         self._list = list(self.consumers.values())
         return consumer
 
+    def keep(self, name: str) -> Consumer:
+        """A consumer that was there before a restart; if it does not come back it is forgotten like any other."""
+        return self.consumers.get(name) or self._add(name, self.budget, False)
+
+    def marks(self) -> list[tuple[float, int]]:
+        """How old sequence numbers are: (monotonic seconds, head then), which hold for all processes until the machine restarts."""
+        return list(self._marks)
+
+    def resume(self, head: int, last_block: int, marks: list[tuple[float, int]]) -> None:
+        """Go on after these numbers, in a ring that nothing has entered yet."""
+        self.head = head
+        self._born = last_block
+        self._marks = deque(marks)
+        for consumer in self._list:
+            consumer.acknowledged = consumer.sent = head
+            consumer.due = head + 1
+
     def attach(self, name: str, ephemeral: bool = False) -> Consumer:
         """A connection of this name is there. Raises Refused."""
         consumer = self.consumers.get(name)
@@ -397,12 +414,22 @@ class Ring:
         """How full the fullest queue of a connected or declared consumer is, 0 to 1."""
         return max([c.bytes / c.budget for c in self._list if not c.ephemeral], default=0.0)
 
-    def verify(self) -> list[str]:
-        """What does not add up, in words; empty when all does. Looks at every queued record."""
+    def unbalanced(self) -> list[str]:
+        """What does not add up, in words, by the counters alone: cheap enough for every look at the daemon."""
         wrong: list[str] = []
         for zone in self.zones.values():
             if zone.balance():
                 wrong.append(f"zone {zone.index}: received {zone.received} != undecodable {zone.undecodable} + entered {zone.entered}")
+        for consumer in self._list:
+            for zone in self.zones.values():
+                share = consumer.shares.get(zone.index)
+                if share is not None and share.total() != zone.entered:
+                    wrong.append(f"{consumer.name}, zone {zone.index}: {share.total()} accounted for, {zone.entered} entered")
+        return wrong
+
+    def verify(self) -> list[str]:
+        """What does not add up, in words; empty when all does. Looks at every queued record."""
+        wrong = self.unbalanced()
         for consumer in self._list:
             waiting: dict[int, int] = {}
             unacknowledged: dict[int, int] = {}
@@ -421,8 +448,6 @@ class Ring:
                 share = consumer.shares.get(zone.index)
                 if share is None:
                     continue
-                if share.total() != zone.entered:
-                    wrong.append(f"{consumer.name}, zone {zone.index}: {share.total()} accounted for, {zone.entered} entered")
                 if share.waiting != waiting.get(zone.index, 0) or share.unacknowledged != unacknowledged.get(zone.index, 0):
                     counts_ = f"{share.waiting} waiting, {share.unacknowledged} unacknowledged"
                     wrong.append(f"{consumer.name}, zone {zone.index}: {counts_} are not what its queues hold")

@@ -14,6 +14,7 @@ from .proto.ctl import ConsumerStatus, Counter, EderaLink, GetStatusReply, ZoneS
 WELL: Final = 0
 UNWELL: Final = 1
 UNREACHABLE: Final = 2
+SKEW: Final = 5.0  # seconds that a zone's clock may be off before that is said; events may take as long
 
 EPILOG: Final = """examples:
   edera-falcod ctl status
@@ -81,6 +82,7 @@ def as_json(reply: GetStatusReply) -> dict[str, Any]:
                 "fds": zone.fds,
                 "tainted": zone.tainted,
                 "last_event_ts": zone.last_event_ts,
+                "clock_skew": zone.clock_skew,
                 "counters": _table(zone.counters),
             }
             for zone in reply.zones
@@ -99,6 +101,7 @@ def as_json(reply: GetStatusReply) -> dict[str, Any]:
             for one in reply.consumers
         ],
         "gone": _table(reply.gone),
+        "own": _table(reply.own),
     }
 
 
@@ -168,6 +171,10 @@ def as_text(reply: GetStatusReply, now: float) -> str:
             lines.append("  * events were missed; what is known of its processes may be wrong until the next snapshot")
     else:
         lines.append("  no zones")
+    for zone in reply.zones:
+        if abs(zone.clock_skew) > SKEW * 1e9:
+            which = "ahead of" if zone.clock_skew > 0 else "behind"
+            lines.append(f"  {_cut(zone.name or zone.id, 22)}: its clock is {abs(zone.clock_skew) / 1e9:.0f} s {which} ours")
     received = total(reply.gone, "received")
     if received:
         lines.append(f"  (zones that are gone sent {count(received)} events, {count(total(reply.gone, 'undecodable'))} of them bad)")

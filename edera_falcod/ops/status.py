@@ -30,13 +30,14 @@ _SETTLING: Final = (State.DISCOVERED, State.OPENING, State.SEEDING, State.RESEED
 
 @dataclass
 class ZoneFacts:
-    """What the pipeline knows of a zone. ``rate``: events a second, of late."""
+    """What the pipeline knows of a zone. ``rate``: events a second, of late. ``skew``: ns that its clock is ahead of ours."""
 
     account: ZoneAccount
     threads: int = 0
     fds: int = 0
     tainted: bool = False
     rate: float = 0.0
+    skew: int | None = None
     refused: dict[str, int] = field(default_factory=dict)  # what state has refused or evicted, by name
 
 
@@ -77,6 +78,7 @@ def unwell(view: View) -> list[str]:
             found.append(f"zone {name} is backing off: {stream.reason}")
         elif stream.state in _SETTLING and now - stream.since > 3 * GRACE:
             found.append(f"zone {name} has been {stream.state.value} for {_words(now - stream.since)}")
+    found += [f"the counters do not add up (a bug): {text}" for text in view.ring.unbalanced()[:3]]
     monotonic = time.monotonic()
     for consumer in view.ring.consumers.values():
         if not consumer.attached and consumer.declared and now - view.started_at > GRACE and monotonic - consumer.detached_at > GRACE:
@@ -117,6 +119,7 @@ def _zones(view: View) -> list[ZoneStatus]:
             status.threads = facts.threads
             status.fds = facts.fds
             status.tainted = facts.tainted
+            status.clock_skew = facts.skew or 0
             status.last_event_ts = facts.account.last_ts
             status.counters = _counters(facts.account, facts)
         status.counters += [
@@ -187,4 +190,5 @@ def status(view: View) -> GetStatusReply:
         zones=_zones(view),
         consumers=[_consumer(view, consumer) for consumer in ring.consumers.values()],
         gone=_counters(gone, None),
+        own=_counters(ring.zones[DAEMON], None),
     )

@@ -9,6 +9,7 @@
 from dataclasses import dataclass
 from typing import (
     TYPE_CHECKING,
+    AsyncIterator,
     Dict,
     List,
     Optional,
@@ -47,6 +48,12 @@ class GetStatusReply(betterproto.Message):
     consumers: List["ConsumerStatus"] = betterproto.message_field(5)
     gone: List["Counter"] = betterproto.message_field(6)
     """Sums over zones that are gone, so that totals never fall."""
+
+    own: List["Counter"] = betterproto.message_field(7)
+    """
+    Notices that are about no zone. Over zones, gone and own: entered = before + acknowledged + unacknowledged + waiting + dropped of
+     each consumer.
+    """
 
 
 @dataclass(eq=False, repr=False)
@@ -116,6 +123,11 @@ class ZoneStatus(betterproto.Message):
     last_event_ts: int = betterproto.uint64_field(11)
     """ts of the last event, the zone's clock."""
 
+    clock_skew: int = betterproto.sint64_field(12)
+    """
+    ns that the zone's clock is ahead of ours; below 0: behind, or its events take so long to come.
+    """
+
 
 @dataclass(eq=False, repr=False)
 class ConsumerStatus(betterproto.Message):
@@ -140,6 +152,170 @@ class Counter(betterproto.Message):
     value: int = betterproto.uint64_field(3)
 
 
+@dataclass(eq=False, repr=False)
+class GetZoneRequest(betterproto.Message):
+    zone: str = betterproto.string_field(1)
+    """Id, name, or a beginning of the id that only one zone has."""
+
+
+@dataclass(eq=False, repr=False)
+class GetZoneReply(betterproto.Message):
+    zone: "ZoneStatus" = betterproto.message_field(1)
+    history: List["ZoneStep"] = betterproto.message_field(2)
+    """Oldest first; the latest ones only."""
+
+    types: List["Counter"] = betterproto.message_field(3)
+    """
+    Events received by type, most frequent first; those of the same name are added up.
+    """
+
+    workloads: List[str] = betterproto.string_field(4)
+    syscalls: List[int] = betterproto.uint32_field(5)
+    """PPM_SC codes that the zone is asked for; none: its default set."""
+
+    snapshots: int = betterproto.uint64_field(6)
+    """Snapshots imported, and how long the last one took."""
+
+    import_ns: int = betterproto.uint64_field(7)
+    text_bytes: int = betterproto.uint64_field(8)
+    """
+    Bytes of arguments, environments and paths that are kept of its processes.
+    """
+
+    stream: List["Counter"] = betterproto.message_field(9)
+    """What happened on its stream, by name."""
+
+
+@dataclass(eq=False, repr=False)
+class ZoneStep(betterproto.Message):
+    at: int = betterproto.uint64_field(1)
+    """ns since the epoch."""
+
+    event: str = betterproto.string_field(2)
+    """The lifecycle's name of what happened."""
+
+    reason: str = betterproto.string_field(3)
+    state: str = betterproto.string_field(4)
+    """The state that it led to."""
+
+
+@dataclass(eq=False, repr=False)
+class GetProcessesRequest(betterproto.Message):
+    zone: str = betterproto.string_field(1)
+    arguments: bool = betterproto.bool_field(2)
+    """
+    Arguments too: only for root and the daemon's own user, since they may hold secrets.
+    """
+
+
+@dataclass(eq=False, repr=False)
+class ProcessPage(betterproto.Message):
+    processes: List["Process"] = betterproto.message_field(1)
+    total: int = betterproto.uint32_field(2)
+    """
+    Set in the first page: how many processes there are, and how many of them are left out.
+    """
+
+    left_out: int = betterproto.uint32_field(3)
+
+
+@dataclass(eq=False, repr=False)
+class Process(betterproto.Message):
+    pid: int = betterproto.int64_field(1)
+    """Ids as the zone's own kernel has them."""
+
+    ppid: int = betterproto.int64_field(2)
+    depth: int = betterproto.uint32_field(3)
+    name: str = betterproto.string_field(4)
+    exepath: str = betterproto.string_field(5)
+    uid: int = betterproto.uint32_field(6)
+    threads: int = betterproto.uint32_field(7)
+    fds: int = betterproto.uint32_field(8)
+    started_at: int = betterproto.uint64_field(9)
+    """ns since the epoch, 0 unknown."""
+
+    args: List[str] = betterproto.string_field(10)
+
+
+@dataclass(eq=False, repr=False)
+class GetHealthRequest(betterproto.Message):
+    pass
+
+
+@dataclass(eq=False, repr=False)
+class GetHealthReply(betterproto.Message):
+    live: bool = betterproto.bool_field(1)
+    ready: bool = betterproto.bool_field(2)
+    stuck: List[str] = betterproto.string_field(3)
+    """Why it is not live, or not ready: one short sentence each."""
+
+    waiting: List[str] = betterproto.string_field(4)
+    zones: List["ZoneHealth"] = betterproto.message_field(5)
+
+
+@dataclass(eq=False, repr=False)
+class ZoneHealth(betterproto.Message):
+    id: str = betterproto.string_field(1)
+    name: str = betterproto.string_field(2)
+    ready: bool = betterproto.bool_field(3)
+    reason: str = betterproto.string_field(4)
+
+
+@dataclass(eq=False, repr=False)
+class ResyncRequest(betterproto.Message):
+    zone: str = betterproto.string_field(1)
+    all: bool = betterproto.bool_field(2)
+
+
+@dataclass(eq=False, repr=False)
+class ResyncReply(betterproto.Message):
+    zones: List[str] = betterproto.string_field(1)
+    """Names, or ids of zones without one."""
+
+
+@dataclass(eq=False, repr=False)
+class SetLogLevelRequest(betterproto.Message):
+    level: str = betterproto.string_field(1)
+
+
+@dataclass(eq=False, repr=False)
+class SetLogLevelReply(betterproto.Message):
+    before: str = betterproto.string_field(1)
+
+
+@dataclass(eq=False, repr=False)
+class ReloadRequest(betterproto.Message):
+    pass
+
+
+@dataclass(eq=False, repr=False)
+class ReloadReply(betterproto.Message):
+    error: str = betterproto.string_field(1)
+    """Why nothing was changed; empty when the configuration was good."""
+
+    applied: List[str] = betterproto.string_field(2)
+    needs_restart: List[str] = betterproto.string_field(3)
+
+
+@dataclass(eq=False, repr=False)
+class RecordRequest(betterproto.Message):
+    zone: str = betterproto.string_field(1)
+    max_bytes: int = betterproto.uint64_field(2)
+    keep_arguments: bool = betterproto.bool_field(3)
+    keep_environment: bool = betterproto.bool_field(4)
+
+
+@dataclass(eq=False, repr=False)
+class RecordChunk(betterproto.Message):
+    replies: List[bytes] = betterproto.bytes_field(1)
+    """Replies as the zone sent them, in order."""
+
+    lost: int = betterproto.uint64_field(2)
+    """
+    Replies that were left out since the last chunk because the caller was too slow.
+    """
+
+
 class CtlStub(betterproto.ServiceStub):
     async def get_status(
         self,
@@ -158,6 +334,127 @@ class CtlStub(betterproto.ServiceStub):
             metadata=metadata,
         )
 
+    async def get_zone(
+        self,
+        get_zone_request: "GetZoneRequest",
+        *,
+        timeout: Optional[float] = None,
+        deadline: Optional["Deadline"] = None,
+        metadata: Optional["MetadataLike"] = None
+    ) -> "GetZoneReply":
+        return await self._unary_unary(
+            "/edera_falcod.ctl.v1.Ctl/GetZone",
+            get_zone_request,
+            GetZoneReply,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        )
+
+    async def get_processes(
+        self,
+        get_processes_request: "GetProcessesRequest",
+        *,
+        timeout: Optional[float] = None,
+        deadline: Optional["Deadline"] = None,
+        metadata: Optional["MetadataLike"] = None
+    ) -> AsyncIterator[ProcessPage]:
+        async for response in self._unary_stream(
+            "/edera_falcod.ctl.v1.Ctl/GetProcesses",
+            get_processes_request,
+            ProcessPage,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        ):
+            yield response
+
+    async def get_health(
+        self,
+        get_health_request: "GetHealthRequest",
+        *,
+        timeout: Optional[float] = None,
+        deadline: Optional["Deadline"] = None,
+        metadata: Optional["MetadataLike"] = None
+    ) -> "GetHealthReply":
+        return await self._unary_unary(
+            "/edera_falcod.ctl.v1.Ctl/GetHealth",
+            get_health_request,
+            GetHealthReply,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        )
+
+    async def resync(
+        self,
+        resync_request: "ResyncRequest",
+        *,
+        timeout: Optional[float] = None,
+        deadline: Optional["Deadline"] = None,
+        metadata: Optional["MetadataLike"] = None
+    ) -> "ResyncReply":
+        return await self._unary_unary(
+            "/edera_falcod.ctl.v1.Ctl/Resync",
+            resync_request,
+            ResyncReply,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        )
+
+    async def set_log_level(
+        self,
+        set_log_level_request: "SetLogLevelRequest",
+        *,
+        timeout: Optional[float] = None,
+        deadline: Optional["Deadline"] = None,
+        metadata: Optional["MetadataLike"] = None
+    ) -> "SetLogLevelReply":
+        return await self._unary_unary(
+            "/edera_falcod.ctl.v1.Ctl/SetLogLevel",
+            set_log_level_request,
+            SetLogLevelReply,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        )
+
+    async def reload(
+        self,
+        reload_request: "ReloadRequest",
+        *,
+        timeout: Optional[float] = None,
+        deadline: Optional["Deadline"] = None,
+        metadata: Optional["MetadataLike"] = None
+    ) -> "ReloadReply":
+        return await self._unary_unary(
+            "/edera_falcod.ctl.v1.Ctl/Reload",
+            reload_request,
+            ReloadReply,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        )
+
+    async def record(
+        self,
+        record_request: "RecordRequest",
+        *,
+        timeout: Optional[float] = None,
+        deadline: Optional["Deadline"] = None,
+        metadata: Optional["MetadataLike"] = None
+    ) -> AsyncIterator[RecordChunk]:
+        async for response in self._unary_stream(
+            "/edera_falcod.ctl.v1.Ctl/Record",
+            record_request,
+            RecordChunk,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        ):
+            yield response
+
 
 class CtlBase(ServiceBase):
 
@@ -166,12 +463,98 @@ class CtlBase(ServiceBase):
     ) -> "GetStatusReply":
         raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
 
+    async def get_zone(self, get_zone_request: "GetZoneRequest") -> "GetZoneReply":
+        raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
+
+    async def get_processes(
+        self, get_processes_request: "GetProcessesRequest"
+    ) -> AsyncIterator[ProcessPage]:
+        raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
+        yield ProcessPage()
+
+    async def get_health(
+        self, get_health_request: "GetHealthRequest"
+    ) -> "GetHealthReply":
+        raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
+
+    async def resync(self, resync_request: "ResyncRequest") -> "ResyncReply":
+        raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
+
+    async def set_log_level(
+        self, set_log_level_request: "SetLogLevelRequest"
+    ) -> "SetLogLevelReply":
+        raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
+
+    async def reload(self, reload_request: "ReloadRequest") -> "ReloadReply":
+        raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
+
+    async def record(
+        self, record_request: "RecordRequest"
+    ) -> AsyncIterator[RecordChunk]:
+        raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
+        yield RecordChunk()
+
     async def __rpc_get_status(
         self, stream: "grpclib.server.Stream[GetStatusRequest, GetStatusReply]"
     ) -> None:
         request = await stream.recv_message()
         response = await self.get_status(request)
         await stream.send_message(response)
+
+    async def __rpc_get_zone(
+        self, stream: "grpclib.server.Stream[GetZoneRequest, GetZoneReply]"
+    ) -> None:
+        request = await stream.recv_message()
+        response = await self.get_zone(request)
+        await stream.send_message(response)
+
+    async def __rpc_get_processes(
+        self, stream: "grpclib.server.Stream[GetProcessesRequest, ProcessPage]"
+    ) -> None:
+        request = await stream.recv_message()
+        await self._call_rpc_handler_server_stream(
+            self.get_processes,
+            stream,
+            request,
+        )
+
+    async def __rpc_get_health(
+        self, stream: "grpclib.server.Stream[GetHealthRequest, GetHealthReply]"
+    ) -> None:
+        request = await stream.recv_message()
+        response = await self.get_health(request)
+        await stream.send_message(response)
+
+    async def __rpc_resync(
+        self, stream: "grpclib.server.Stream[ResyncRequest, ResyncReply]"
+    ) -> None:
+        request = await stream.recv_message()
+        response = await self.resync(request)
+        await stream.send_message(response)
+
+    async def __rpc_set_log_level(
+        self, stream: "grpclib.server.Stream[SetLogLevelRequest, SetLogLevelReply]"
+    ) -> None:
+        request = await stream.recv_message()
+        response = await self.set_log_level(request)
+        await stream.send_message(response)
+
+    async def __rpc_reload(
+        self, stream: "grpclib.server.Stream[ReloadRequest, ReloadReply]"
+    ) -> None:
+        request = await stream.recv_message()
+        response = await self.reload(request)
+        await stream.send_message(response)
+
+    async def __rpc_record(
+        self, stream: "grpclib.server.Stream[RecordRequest, RecordChunk]"
+    ) -> None:
+        request = await stream.recv_message()
+        await self._call_rpc_handler_server_stream(
+            self.record,
+            stream,
+            request,
+        )
 
     def __mapping__(self) -> Dict[str, grpclib.const.Handler]:
         return {
@@ -180,5 +563,47 @@ class CtlBase(ServiceBase):
                 grpclib.const.Cardinality.UNARY_UNARY,
                 GetStatusRequest,
                 GetStatusReply,
+            ),
+            "/edera_falcod.ctl.v1.Ctl/GetZone": grpclib.const.Handler(
+                self.__rpc_get_zone,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                GetZoneRequest,
+                GetZoneReply,
+            ),
+            "/edera_falcod.ctl.v1.Ctl/GetProcesses": grpclib.const.Handler(
+                self.__rpc_get_processes,
+                grpclib.const.Cardinality.UNARY_STREAM,
+                GetProcessesRequest,
+                ProcessPage,
+            ),
+            "/edera_falcod.ctl.v1.Ctl/GetHealth": grpclib.const.Handler(
+                self.__rpc_get_health,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                GetHealthRequest,
+                GetHealthReply,
+            ),
+            "/edera_falcod.ctl.v1.Ctl/Resync": grpclib.const.Handler(
+                self.__rpc_resync,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                ResyncRequest,
+                ResyncReply,
+            ),
+            "/edera_falcod.ctl.v1.Ctl/SetLogLevel": grpclib.const.Handler(
+                self.__rpc_set_log_level,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                SetLogLevelRequest,
+                SetLogLevelReply,
+            ),
+            "/edera_falcod.ctl.v1.Ctl/Reload": grpclib.const.Handler(
+                self.__rpc_reload,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                ReloadRequest,
+                ReloadReply,
+            ),
+            "/edera_falcod.ctl.v1.Ctl/Record": grpclib.const.Handler(
+                self.__rpc_record,
+                grpclib.const.Cardinality.UNARY_STREAM,
+                RecordRequest,
+                RecordChunk,
             ),
         }

@@ -13,6 +13,7 @@ from edera_falcod.state.fd import OVERLAY_LOWER, OVERLAY_UPPER, ROLES, SOCKET_CO
 from edera_falcod.state.thread import Thread
 from edera_falcod.state.zone import ZoneState
 
+from ..scap.plain import names
 from .captures import capture, zone_from
 from .support import fd_of, feed, opened, small_zone, thread_of
 
@@ -119,10 +120,10 @@ def test_the_export_of_an_import_is_the_same() -> None:
     once = export_threads(zone)
     twice = export_threads(zone_from(once))
     for one, other in zip(once, twice, strict=True):
-        for name in type(one).__slots__:
+        for name in names(type(one)):
             if name not in ("fds", "flags"):
                 assert getattr(one, name) == getattr(other, name), name
-        assert [[getattr(fd, name) for name in type(fd).__slots__ if name != "state_flags"] for fd in one.fds] == [
-            [getattr(fd, name) for name in type(fd).__slots__ if name != "state_flags"] for fd in other.fds
+        assert [[getattr(fd, name) for name in names(type(fd)) if name != "state_flags"] for fd in one.fds] == [
+            [getattr(fd, name) for name in names(type(fd)) if name != "state_flags"] for fd in other.fds
         ]
     assert fd_of(zone_from(twice), 20, 3).name == b"/x"

@@ -1,0 +1,191 @@
+"""How an event finds its thread and its file, and what a zone says of the event afterwards."""
+
+from __future__ import annotations
+
+import pytest
+
+from edera_falcod.scap import tables as t
+from edera_falcod.scap.event import Event
+from edera_falcod.state.preparation import BIRTH, DEATH, ENTER, EXIT, FD_POSITION, HAS_FD, LOOKUP, NOBODY, PREPARATION, USES_FD
+from edera_falcod.state.registry import PARSERS, parses
+from edera_falcod.state.zone import ZoneState
+
+from .support import START, cloned, closed, event, event_of, executed, fd_of, feed, opened, small_zone, thread_of, told, zone_of
+
+
+def test_every_fd_position_is_a_fd() -> None:
+    for code, info in enumerate(t.EVENTS):
+        if info.old or not info.params:
+            continue
+        if USES_FD[code] and info.is_exit:
+            assert FD_POSITION[code] >= 0, info.code_name
+        if FD_POSITION[code] >= 0:
+            assert info.params[FD_POSITION[code]].type == t.PT_FD, info.code_name
+            assert HAS_FD[code]
+
+
+@pytest.mark.parametrize(
+    ("code", "how"),
+    [
+        (t.PPME_SYSCALL_OPENAT_2_X, EXIT),
+        (t.PPME_GENERIC_X, EXIT),
+        (t.PPME_SYSCALL_OPEN_E, ENTER),
+        (t.PPME_SIGNALDELIVER_E, ENTER),
+        (t.PPME_SYSCALL_CLONE3_X, BIRTH),
+        (t.PPME_SYSCALL_VFORK_20_X, BIRTH),
+        (t.PPME_PROCEXIT_1_E, DEATH),
+        (t.PPME_SCHEDSWITCH_6_E, LOOKUP),
+        (t.PPME_PROCINFO_E, LOOKUP),
+        (t.PPME_PAGE_FAULT_E, NOBODY),
+        (t.PPME_DROP_E, NOBODY),
+        (t.PPME_CPU_HOTPLUG_E, NOBODY),
+        (t.PPME_CONTAINER_JSON_2_E, NOBODY),
+        (t.PPME_USER_ADDED_E, NOBODY),
+        (t.PPME_ASYNCEVENT_E, NOBODY),
+    ],
+)
+def test_how_an_event_finds_its_thread(code: int, how: int) -> None:
+    assert PREPARATION[code] == how
+
+
+@pytest.mark.parametrize("how", [EXIT, ENTER])
+def test_most_events_make_a_placeholder(how: int) -> None:
+    code = t.PPME_SYSCALL_GETUID_X if how == EXIT else t.PPME_SIGNALDELIVER_E
+    zone = small_zone()
+    feed(zone, Event(START, 77, 0, code, []))
+    thread = thread_of(zone, 77)
+    assert zone.thread is thread and thread.is_invalid() and (thread.comm, thread.exe) == (b"<NA>", b"<NA>")
+    assert thread.flags & t.PPM_CL_ACTIVE
+
+
+@pytest.mark.parametrize("code", [t.PPME_SCHEDSWITCH_6_E, t.PPME_PROCINFO_E, t.PPME_PROCEXIT_1_E, t.PPME_PAGE_FAULT_E, t.PPME_DROP_E])
+def test_some_events_make_none_but_know_who_is_there(code: int) -> None:
+    zone = small_zone()
+    feed(zone, Event(START, 77, 0, code, []))
+    assert about(zone) == (None, -1) and 77 not in zone.threads
+    feed(zone, Event(START, 10, 0, code, []))
+    assert about(zone) == (10, -1)
+
+
+def test_times() -> None:
+    zone = small_zone()
+    assert zone.prev_ts == 0
+    feed(zone, event(t.PPME_SYSCALL_GETUID_X, 10, ts=START, uid=0))
+    assert zone.prev_ts == 0 and zone.ts == START
+    feed(zone, event(t.PPME_DROP_E, 10, ts=START + 5, ratio=1))
+    assert zone.prev_ts == START and zone.ts == START + 5
+
+
+def about(zone: ZoneState) -> tuple[int | None, int]:
+    """The event's tid, if the thread is known, and fd number."""
+    return zone.thread.tid if zone.thread is not None else None, zone.fd_num
+
+
+def attached(zone: ZoneState) -> tuple[int, bytes | None, bool, bool]:
+    """The event's fd number, the name of its file if known, whether libsinsp attached it, whether its name changed."""
+    name = zone.fd.name if zone.fd is not None else None
+    return zone.fd_num, name, zone.event_fd is not None, zone.fd_name_changed
+
+
+def test_the_fd_of_an_event() -> None:
+    zone = small_zone()
+    feed(zone, opened(10, 5, "/x"))
+    assert attached(zone) == (5, b"/x", True, True)
+    for read, expected in (
+        (event(t.PPME_SYSCALL_READ_X, 10, res=1, data=b"x", fd=5, size=1), (5, b"/x", True, False)),
+        (event(t.PPME_SYSCALL_READ_X, 10, res=-9, fd=77, size=1), (77, None, False, False)),
+        (event(t.PPME_SYSCALL_MKDIRAT_X, 10, res=0, dirfd=t.PPM_AT_FDCWD, path="/d"), (t.PPM_AT_FDCWD, None, False, False)),
+        (event(t.PPME_SYSCALL_READ_X, 10, res=-9), (-1, None, False, False)),
+        (event(t.PPME_SYSCALL_GETUID_X, 10, uid=0), (-1, None, False, False)),
+        # A thread without a process has no files but its own
+        (event(t.PPME_SYSCALL_READ_X, -5, res=1, fd=5, size=1), (5, None, False, False)),
+    ):
+        feed(zone, read)
+        assert attached(zone) == expected
+
+
+def test_an_accept_without_addresses_shows_what_has_the_number() -> None:
+    """libsinsp attaches no file to the event, and its fields look the number up."""
+    zone = small_zone()
+    feed(zone, opened(10, 5, "/stale"), event(t.PPME_SOCKET_ACCEPT_5_X, 10, fd=5))
+    assert zone.event_fd is None and zone.fd is fd_of(zone, 10, 5) and not zone.fd_name_changed
+
+
+def test_codes_that_do_not_exist() -> None:
+    zone = small_zone()
+    for code in (-1, t.PPM_EVENT_MAX, 10**6):
+        feed(zone, Event(START, 10, 0, code, [b"x"]))
+        assert zone.thread is thread_of(zone, 10)
+
+
+def test_a_parser_is_registered_once() -> None:
+    def other(zone: ZoneState, event: Event) -> None:
+        pass
+
+    with pytest.raises(ValueError, match="two parsers"):
+        parses(t.PPME_SYSCALL_OPEN_X)(other)
+    assert PARSERS[t.PPME_SYSCALL_OPEN_X] is not other
+    for code, parser in enumerate(PARSERS):
+        assert parser is None or not t.EVENTS[code].old
+
+
+def test_versions_grow_with_what_blocks_show() -> None:
+    zone = small_zone()
+    thread = thread_of(zone, 10)
+    version, epoch = thread.version, zone.identity_epoch
+    feed(zone, opened(10, 5, "/x"), event(t.PPME_SYSCALL_BRK_4_X, 10, res=0, vm_size=1, vm_rss=1, vm_swap=1), closed(10, 5))
+    feed(zone, event(t.PPME_SYSCALL_GETUID_X, 10, uid=0))
+    assert (thread.version, zone.identity_epoch) == (version, epoch)
+    for change, others in (
+        (event(t.PPME_SYSCALL_SETUID_X, 10, res=0, uid=5), False),
+        (event(t.PPME_SYSCALL_CHDIR_X, 10, res=0, path="/else"), False),
+        (event(t.PPME_SYSCALL_SETSID_X, 10, res=5), True),
+        (executed(10), True),
+    ):
+        version, epoch = thread.version, zone.identity_epoch
+        feed(zone, change)
+        assert thread.version > version and (zone.identity_epoch > epoch) == others, change.code
+    epoch = zone.identity_epoch
+    feed(zone, cloned(t.PPME_SYSCALL_CLONE_20_X, 30, 0, pid=30, ptid=10))
+    assert zone.identity_epoch > epoch
+
+
+def test_a_new_parent_is_a_change_of_the_child() -> None:
+    from .support import exited, quiet
+
+    zone = small_zone()
+    feed(zone, cloned(t.PPME_SYSCALL_CLONE_20_X, 30, 0, pid=30, ptid=10), exited(10, reaper=1))
+    child = thread_of(zone, 30)
+    version, epoch = child.version, zone.identity_epoch
+    quiet(zone, 20)
+    assert child.ptid == 1 and child.version > version and zone.identity_epoch > epoch
+
+
+def test_cgroups_that_are_the_same_are_one() -> None:
+    zone = small_zone()
+    feed(zone, executed(10, cgroups=["cpu=/a"]), executed(20, cgroups=["cpu=/a"]))
+    assert thread_of(zone, 10).cgroups is thread_of(zone, 20).cgroups
+
+
+def test_arguments_of_a_child_are_its_parents_if_they_are_the_same() -> None:
+    zone = small_zone()
+    feed(zone, executed(10, args=["-c", "x"]), cloned(t.PPME_SYSCALL_CLONE_20_X, 30, 0, pid=30, ptid=10, args=["-c", "x"]))
+    assert thread_of(zone, 30).args is thread_of(zone, 10).args and thread_of(zone, 30).env is thread_of(zone, 10).env
+
+
+def test_local_addresses_may_be_set_as_a_whole() -> None:
+    zone = zone_of(told(1, ptid=0))
+    zone.local_ips = frozenset([b"\x7f\0\0\1", bytes([10, 0, 0, 5])])
+    assert zone.local_ips == frozenset([b"\x7f\0\0\1", bytes([10, 0, 0, 5])])
+    assert zone.interfaces.guess4(b"\x7f\0\0\2") == b"\x7f\0\0\1"
+
+
+def test_parameters_of_a_wrong_length_read_as_absent() -> None:
+    zone = small_zone()
+    for code, info in enumerate(t.EVENTS):
+        if PARSERS[code] is None:
+            continue
+        for size in (0, 1, 3, 9, 70):
+            feed(zone, Event(START, 10, 0, code, [b"\1" * size for _ in info.params]))
+            feed(zone, event_of(code, 10, {}))
+    assert zone.find_thread(1) is not None

@@ -1759,6 +1759,8 @@ static enum found serve_aenv(const struct call *c, const struct wish *w)
 	if(found != FOUND) return found;
 	if(w->has_index)
 	{
+		uint64_t main_id; /* a thread whose process is not known has no ancestors to speak of: an empty text, as in libsinsp */
+		if(block_of(c, EDERA_KIND_LINEAGE, &v) == FOUND && !cell(v, EDERA_LINEAGE_LINEAGE_MAIN, &main_id)) return serve_empty(c, w);
 		found = relative(c, ids, w->index - 1, &v);
 		if(found == FOUND) found = named_block(c, v, EDERA_THREAD_THREAD_ENV, EDERA_KIND_ENV, &env);
 		return serve_kin(c, w, found, env);

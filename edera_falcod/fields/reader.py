@@ -193,6 +193,9 @@ def _aenv(field: Field, arg: str | int | None, view: EventView) -> Value | None:
         return ""
     if not arg:
         return _serve(field, view.block(Kind.ENV), field.slot)
+    lineage = view.block(Kind.LINEAGE)
+    if lineage is not None and lineage.cell(slots.LINEAGE_MAIN) is None:
+        return ""
     forebears = view.forebears()
     return _serve(field, view.env_of(forebears[arg - 1]), field.slot) if arg <= len(forebears) else None
 

@@ -147,6 +147,7 @@ def test_a_placeholder_has_what_libsinsp_gives_it() -> None:
     assert watch.value("proc.ppid") is None and watch.value("proc.aname[0]") is None and watch.value("proc.vpid") is None
     assert watch.value("user.loginuid") == "-1" and watch.value("thread.tid") == 4711
     assert watch.value("proc.sname") == "", "no leader is an empty text"
+    assert watch.value("proc.aenv[1]") == watch.value("proc.aenv[HOME]") == "" and watch.value("proc.aenvs") is None
 
 
 def test_login_shell_is_the_oldest() -> None:

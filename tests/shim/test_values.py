@@ -328,6 +328,15 @@ def test_who_begot_whom(checked: Build, path: Path) -> None:
     }
 
 
+def test_a_thread_whose_process_is_not_known(checked: Build, path: Path) -> None:
+    """No main thread: nobody begot it, and proc.aenv[n] is empty, not without value, as in libsinsp."""
+    lineage = fake.define(50, slots.KIND_LINEAGE, fake.cells(numbers={slots.PROC_PVPID: 1}))
+    forms = ["proc.aname", "proc.aname[0]", "proc.aenv[1]", "proc.aenv[A]", "proc.aenvs", "proc.sname"]
+    one_event = fake.event(1, world.block(50), world.IDS)
+    fields = one(checked, path, forms, fake.batch(*world.DEFINITIONS, lineage, one_event)).events[0]["fields"]
+    assert fields == {"proc.aenv[1]": "", "proc.aenv[A]": "", "proc.sname": ""}
+
+
 def test_a_line_has_blanks_for_what_is_empty(checked: Build, path: Path) -> None:
     """As libsinsp joins: nothing before the first text, a blank for each that follows."""
     names_ = [None, b"", b"a", None, b"", b"b", None]

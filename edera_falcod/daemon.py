@@ -35,8 +35,11 @@ from .falco.server import Registry, Server
 from .fields import registry
 from .fields.blocks import IDS
 from .fields.workload import Attribution
+from .ops import reload
 from .ops.ctl import Ctl, CtlServer
-from .ops.status import View, ZoneFacts, status, unwell
+from .ops.health import Watch
+from .ops.operations import Operations, Reloaded
+from .ops.status import GRACE, View, ZoneFacts, status, unwell, zone_status
 from .ops.systemd import Notifier, inherited
 from .pipeline import Pipelines
 
@@ -60,6 +63,20 @@ Every key SECTION.KEY of the configuration file can be given as --set SECTION.KE
 EDERA_FALCOD_SECTION_KEY; --print-config lists them with their meaning."""
 
 
+def _settings(config: Config) -> Settings:
+    edera = config.edera
+    return Settings(
+        reconcile=edera.reconcile, snapshot_timeout=edera.snapshot_timeout, max_snapshot=edera.max_snapshot, max_zones=edera.max_zones
+    )
+
+
+def _access(config: Config) -> Access:
+    return Access(
+        frozenset([User.number(user) for user in config.falco.allow_users]),
+        frozenset([Group.number(group) for group in config.falco.allow_groups]),
+    )
+
+
 class Daemon:
     """One daemon. ``ready`` is set when consumers can connect; ``stop`` ends it. ``changed`` wakes whoever waits for room in the ring."""
 
@@ -80,28 +97,29 @@ class Daemon:
         attribution = None if workloads == "none" else Attribution[workloads.upper()]
         self.pipelines = Pipelines(self.ring, self.notices, attribution, log.get("pipeline"))
         self.pipelines.annotation_keys = config.edera.annotation_keys
-        settings = Settings(
-            reconcile=config.edera.reconcile,
-            snapshot_timeout=config.edera.snapshot_timeout,
-            max_snapshot=config.edera.max_snapshot,
-            max_zones=config.edera.max_zones,
-        )
-        self.zones = Zones(config.edera.socket, self.pipelines, settings)
+        self.zones = Zones(config.edera.socket, self.pipelines, _settings(config))
         hashes = registry.prefix_hashes()
-        access = Access(
-            frozenset([User.number(user) for user in config.falco.allow_users]),
-            frozenset([Group.number(group) for group in config.falco.allow_groups]),
-        )
         self.server = Server(
             self.ring,
             Registry(len(hashes) - 1, lambda fields: hashes[fields]),
             __version__,
             log.get("falco"),
             time.time,
-            access=access,
+            access=_access(config),
             changed=self._consumers_changed,
         )
-        self.ctl = CtlServer(Ctl(lambda: status(self.view())))
+        self.watch = Watch(self.zones, self.server, config.edera.reconcile, config.edera.snapshot_timeout + GRACE)
+        self.fresh: Callable[[], Config] | None = None  # reads the configuration again
+        operations = Operations(
+            zones=self.zones,
+            pipelines=self.pipelines.by_id,
+            describe=lambda: status(self.view()),
+            zone_status=lambda zone_id: zone_status(self.view(), zone_id),
+            health=lambda: self.watch.report(time.time()),
+            set_level=self._set_level,
+            reload=self.reload,
+        )
+        self.ctl = CtlServer(Ctl(operations))
         self.lost_at: dict[str, float] = {}
         self.handed = 0  # events that the daemon before us has handed over
         self._notifier = Notifier()
@@ -121,7 +139,7 @@ class Daemon:
                 skew=pipeline.skew,
                 refused=dict(state.counters.items()),
             )
-        return View(self.zones, self.ring, self.server, facts, self.lost_at, self.started_at)
+        return View(self.zones, self.ring, self.server, facts, self.lost_at, self.started_at, stuck=self.watch.stuck)
 
     async def run(self) -> None:
         """Until ``stop`` is set. Raises ListenError when a socket cannot be had."""
@@ -216,6 +234,8 @@ class Daemon:
         """Once a second: ages, rates, losses to tell, the service manager."""
         last = time.monotonic()
         fed = last
+        was_live = True
+        told = ""
         while True:
             await asyncio.sleep(TICK)
             now = time.monotonic()
@@ -227,9 +247,18 @@ class Daemon:
                 self.log.warning("events dropped", consumer=name, count=count)
             for name in [name for name in self.lost_at if name not in self.ring.consumers]:
                 del self.lost_at[name]
-            if self._notifier.watchdog and now - fed >= self._notifier.watchdog / 4:
+            live = self.watch.look(now)
+            if live != was_live:
+                was_live = live
+                tell = self.log.info if live else self.log.error
+                tell("progress" if live else "no progress", reason="; ".join(self.watch.stuck) or None)
+            summary = self._summary()
+            if summary != told:  # also where there is no watchdog
+                told = summary
+                self._notifier.send(f"STATUS={summary}")
+            if self._notifier.watchdog and live and now - fed >= self._notifier.watchdog / 4:
                 fed = now
-                self._notifier.send(f"WATCHDOG=1\nSTATUS={self._summary()}")
+                self._notifier.send("WATCHDOG=1")
             last = now
 
     def _summary(self) -> str:
@@ -254,21 +283,55 @@ class Daemon:
             self.log.info("system calls changed", count=len(codes))
             self.zones.set_syscalls(codes)
 
-    def reload(self, fresh: Callable[[], Config]) -> None:
-        """SIGHUP: take from the new configuration what can change without a restart, and say what cannot."""
+    def reload(self) -> Reloaded:
+        """SIGHUP and `ctl reload`: take from the configuration as it is now what can change without a restart, and say what cannot."""
+        if self.fresh is None:
+            return Reloaded(error="this daemon was given no configuration that could be read again")
         try:
-            config = fresh()
+            config = self.fresh()
         except ConfigError as error:
             self.log.error("configuration not reloaded", error=str(error))
-            return
-        log.configure(config.log.level, config.log.format)
-        stale = [
-            f"{section}.{key}"
-            for section in ("edera", "falco", "buffer", "ctl", "daemon")
-            for key in vars(getattr(config, section))
-            if getattr(getattr(config, section), key) != getattr(getattr(self.config, section), key)
-        ]
-        self.log.info("configuration reloaded", needs_restart=stale or None)
+            return Reloaded(error=str(error))
+        self.config, found = reload.reload(self.config, config, self._apply)
+        self.log.info("configuration reloaded", applied=found.applied or None, needs_restart=found.needs_restart or None)
+        return found
+
+    def _apply(self, config: Config, groups: set[str]) -> None:
+        """Bring about what has changed, by the groups of ``reload.LIVE``."""
+        self.config = config
+        if "log" in groups:
+            log.configure(config.log.level, config.log.format)
+        if "settings" in groups:
+            self.zones.change(_settings(config))
+            self.watch.reconcile = config.edera.reconcile
+            self.watch.grace = config.edera.snapshot_timeout + GRACE
+        if "workloads" in groups:
+            self.pipelines.annotation_keys = config.edera.annotation_keys
+            self.zones.tell_workloads()
+        if "syscalls" in groups:
+            self._syscalls_changed()
+        if "access" in groups:
+            self.server.change_access(_access(config))
+        if "consumers" in groups:
+            reload.declare(self.ring, config.falco.consumers)
+        if "notices" in groups:
+            self.notices.enabled = config.falco.notices
+        if "buffer" in groups:
+            reload.resize(self.ring, config.buffer.size)
+            self.ring.max_age = config.buffer.age
+
+    def _set_level(self, level: str) -> str:
+        before = log.set_level(level)
+        self.log.info("log level set", level=level, before=before)
+        return before
+
+    def _syscalls_changed(self) -> None:
+        """Another way to choose system calls is configured."""
+        self._mirrored = ()
+        if self.config.edera.syscalls == "mirror":
+            self._consumers_changed()
+        else:
+            self.zones.set_syscalls(())
 
 
 def loop_factory(config: Config) -> Callable[[], asyncio.AbstractEventLoop]:
@@ -324,7 +387,8 @@ async def serve(daemon: Daemon, fresh: Callable[[], Config]) -> None:
     numbers = (signal.SIGTERM, signal.SIGINT)
     for number in numbers:
         loop.add_signal_handler(number, stop)
-    loop.add_signal_handler(signal.SIGHUP, daemon.reload, fresh)
+    daemon.fresh = fresh
+    loop.add_signal_handler(signal.SIGHUP, daemon.reload)
     try:
         with contextlib.suppress(asyncio.CancelledError):
             await daemon.run()

@@ -45,6 +45,33 @@ class Limiter:
         return event
 
 
+class Threshold:
+    """A structlog processor that drops lines less severe than ``level``. A logger that is bound keeps its class, and so the level of that
+    time; a processor is asked each time."""
+
+    NUMBERS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "exception": 40, "critical": 50}
+
+    def __init__(self) -> None:
+        self.level = "info"
+
+    def __call__(self, logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        if self.NUMBERS.get(method, 50) < self.NUMBERS[self.level]:
+            raise structlog.DropEvent
+        return event
+
+
+THRESHOLD: Final = Threshold()
+_PROCESSORS: Final[list[Any]] = []  # changed in place, so that loggers which are bound already follow
+
+
+def set_level(level: str) -> str:
+    """From now on; returns the level before. Raises ValueError."""
+    if level not in LEVELS:
+        raise ValueError(f"{level[:32]!r} is no level; there are {', '.join(LEVELS)}")
+    before, THRESHOLD.level = THRESHOLD.level, level
+    return before
+
+
 def _drop_none(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     return {key: value for key, value in event.items() if value is not None}
 
@@ -52,8 +79,9 @@ def _drop_none(logger: Any, method: str, event: MutableMapping[str, Any]) -> Mut
 def configure(level: str = "info", format: str = "auto") -> None:
     """Set up for the whole process; logs go to standard error, for standard output belongs to commands."""
     console = format == "console" or (format == "auto" and sys.stderr.isatty())
-    numbers = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+    set_level(level)
     processors: list[Any] = [
+        THRESHOLD,
         structlog.processors.add_log_level,
         Limiter(),
         structlog.processors.TimeStamper(fmt="%H:%M:%S.%f" if console else "iso", utc=not console),
@@ -66,9 +94,10 @@ def configure(level: str = "info", format: str = "auto") -> None:
         processors.remove(structlog.processors.format_exc_info)
     else:
         processors.append(structlog.processors.JSONRenderer())
+    _PROCESSORS[:] = processors
     structlog.configure(
-        processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(numbers[level]),
+        processors=_PROCESSORS,
+        wrapper_class=structlog.make_filtering_bound_logger(10),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )

@@ -28,7 +28,7 @@ from .fields.record import Encoder
 from .fields.workload import Workloads, host_block
 from .scap.errors import EMPTY, OLD_EVENT, UNKNOWN_EVENT, WireError
 from .scap.snapshot import SnapshotThread
-from .scap.tables import PPME_CPU_HOTPLUG_E
+from .scap.tables import PPM_EVENT_MAX, PPME_CPU_HOTPLUG_E
 from .scap.wire import SnapshotReader, parse_reply
 from .state.block import Block
 from .state.zone import ZoneState
@@ -45,11 +45,11 @@ RATE_MEMORY: Final = 5.0  # seconds over which a zone's rate is averaged
 class ZonePipeline:
     """One zone. ``refused_snapshots`` counts snapshots that could not be read, ``imported`` those that could, ``import_time`` the
     seconds that the last one took. ``skew``: ns that the zone's clock is ahead of ours (behind: below 0), by its newest events within a
-    second; what events take to come makes it look behind. None: no event yet."""
+    second; what events take to come makes it look behind. None: no event yet. ``codes``: events received by code."""
 
     __slots__ = (
-        "_ahead", "_drops", "_log", "_loss_at", "_loss_pending", "_rate_count", "_ring", "_wall", "account", "encoder", "import_time",
-        "imported", "info", "rate", "refused_snapshots", "seeded", "skew", "state", "stream_state", "tainted", "workloads",
+        "_ahead", "_drops", "_log", "_loss_at", "_loss_pending", "_rate_count", "_ring", "_wall", "account", "codes", "encoder",
+        "import_time", "imported", "info", "rate", "refused_snapshots", "seeded", "skew", "state", "stream_state", "tainted", "workloads",
     )  # fmt: skip
 
     def __init__(
@@ -62,6 +62,7 @@ class ZonePipeline:
         self.state = ZoneState()
         self.workloads = Workloads(attribution, host) if attribution is not None else None
         self.encoder = Encoder(self.account.index, self.state, None, self.workloads)
+        self.codes = [0] * PPM_EVENT_MAX
         self.info = info
         self.stream_state = State.DISCOVERED
         self.tainted = True  # until the first snapshot
@@ -118,6 +119,7 @@ class ZonePipeline:
         account = self.account
         state = self.state
         encoder = self.encoder
+        codes = self.codes
         verdict = Verdict.OK
         ts = account.last_ts
         for index in range(start, len(batch)):
@@ -143,6 +145,7 @@ class ZonePipeline:
             account.bytes += len(data)
             ts = event.ts
             code = event.code
+            codes[code] += 1
             try:
                 state.apply(event)
                 if ring.wants(account, PRIORITIES[code]):

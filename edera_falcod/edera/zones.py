@@ -96,6 +96,17 @@ class Zones:
             stream.resync(reason)
         return stream is not None
 
+    def change(self, settings: Settings) -> None:
+        """These settings from now on, but for the system calls (``set_syscalls``). Zones that are watched stay so."""
+        self._settings = settings
+        for stream in self.streams.values():
+            stream.change(settings)
+
+    def tell_workloads(self) -> None:
+        """Tell the sink of all zones' workloads again: what it makes of them has changed."""
+        for zone_id in self.streams:
+            self._sink.workloads(zone_id, self.directory.of(zone_id))
+
     def set_syscalls(self, syscalls: tuple[int, ...]) -> None:
         """The system calls (PPM_SC codes; none: the zones' default set) that all zones, also later ones, are asked for."""
         self._syscalls = syscalls

@@ -149,6 +149,20 @@ class ZoneStream:
             self._update = True
             self.wake()
 
+    @property
+    def syscalls(self) -> tuple[int, ...]:
+        """PPM_SC codes that the zone is asked for; none: its default set."""
+        return self._syscalls
+
+    @property
+    def readable(self) -> bool:
+        """Whether what the zone sent lies here unread."""
+        return self._call is not None and self._call.readable
+
+    def change(self, settings: Settings) -> None:
+        """From now on; ``settings.syscalls`` is left alone."""
+        self._settings = settings
+
     def wake(self) -> None:
         """Something that it may wait for has changed."""
         self._woken.set()

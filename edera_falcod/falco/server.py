@@ -118,6 +118,11 @@ class Link(asyncio.Protocol):
             server.changed()
         server.gone.set()
 
+    @property
+    def writable(self) -> bool:
+        """Whether the socket takes what waits."""
+        return self._writable and not self._closing
+
     def pause_writing(self) -> None:
         self._writable = False
 
@@ -213,11 +218,17 @@ class Link(asyncio.Protocol):
         if consumer is None or batcher is None or self._closing:
             return
         written = 0
+        observe = self._server.delivered
         while self._writable:
+            first = consumer.waiting[0] if consumer.waiting else None
+            fresh = first is not None and first.seq > consumer.sent and not consumer.ephemeral
+            events = batcher.events
             data = batcher.next()
             if not data:
                 consumer.wake = self._woken
                 return
+            if fresh and first is not None and first.zone:
+                observe(int.from_bytes(first.data[8:16], "little"), batcher.events - events)
             self._write(data)
             written += len(data)
             if written > BURST:
@@ -272,7 +283,9 @@ class Link(asyncio.Protocol):
 class Server:
     """Serves ``ring`` on ``listening`` (a bound, listening socket that stays the caller's).
 
-    ``changed`` is called when consumers come, go or change their syscall set; ``acknowledged`` when a queue has shrunk.
+    ``changed`` is called when consumers come, go or change their syscall set; ``acknowledged`` when a queue has shrunk;
+    ``delivered`` with the ts (ns) of a batch's oldest event and the number of its events when it was given to the socket, for batches
+    that were not sent before.
     """
 
     def __init__(
@@ -285,6 +298,7 @@ class Server:
         access: Access | None = None,
         changed: Callable[[], None] = lambda: None,
         acknowledged: Callable[[], None] = lambda: None,
+        delivered: Callable[[int, int], None] = lambda ts, count: None,
     ) -> None:
         self.ring = ring
         self.registry = registry
@@ -294,6 +308,7 @@ class Server:
         self.access = access if access is not None else Access()
         self.changed = changed
         self.acknowledged = acknowledged
+        self.delivered = delivered
         self.links: set[Link] = set()
         self.refused: dict[str, int] = dict.fromkeys(frames.CODES.values(), 0)
         self.broken = 0
@@ -306,6 +321,14 @@ class Server:
         self.loop = asyncio.get_running_loop()
         # A duplicate, for asyncio closes the socket that it is given; the path is the listener's to remove.
         self._server = await self.loop.create_unix_server(lambda: Link(self), sock=listening.dup())
+
+    def change_access(self, access: Access) -> None:
+        """From now on; whoever is connected and may no longer be is let go."""
+        self.access = access
+        for link in list(self.links):
+            if link.peer is not None and not access.allows(link.peer):
+                self.log.warning("consumer let go", pid=link.peer.pid, reason=f"user {link.peer.uid} may no longer connect")
+                link.close()
 
     def link(self, consumer: Consumer) -> Link | None:
         for link in self.links:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextvars import ContextVar
 from typing import Final
 
 from grpclib.const import Status
@@ -13,10 +14,11 @@ from grpclib.server import Server
 from ..falco.listener import Peer
 
 SERVICE: Final = "/edera_falcod.ctl.v1.Ctl/"
-# Everything else only looks. What a look may show that is secret (arguments of processes) is asked for in the request and checked there.
+# Everything else only looks. What a look may show that is secret (arguments of processes) asks ``TRUSTED``.
 CHANGING: Final = frozenset({"Resync", "SetLogLevel", "Reload", "Record"})
-# Set in a request's metadata for a caller that may change things; removed from what callers send.
-TRUSTED: Final = "x-edera-falcod-trusted"
+
+# Whether the caller of the request that this task serves may change things.
+TRUSTED: Final[ContextVar[bool]] = ContextVar("trusted", default=False)
 
 
 def trusted(peer: Peer) -> bool:
@@ -25,18 +27,19 @@ def trusted(peer: Peer) -> bool:
 
 async def _check(event: RecvRequest) -> None:
     try:
-        sock = event.peer._transport.get_extra_info("socket")
-        peer = Peer.of(sock)
-        good = trusted(peer)
-        who = f"user {peer.uid}"
+        peer = Peer.of(event.peer._transport.get_extra_info("socket"))
     except (OSError, AttributeError):
-        good, who = False, "a caller without credentials"
-    name = event.method_name.removeprefix(SERVICE)
-    if name in CHANGING and not good:
-        raise GRPCError(Status.PERMISSION_DENIED, f"{who} may look but not change anything; run as root or as the daemon's user")
-    event.metadata.pop(TRUSTED, None)
-    if good:
-        event.metadata[TRUSTED] = "1"
+        raise GRPCError(Status.UNAUTHENTICATED, "the caller's credentials cannot be had") from None
+    TRUSTED.set(trusted(peer))
+    if event.method_name.removeprefix(SERVICE) in CHANGING:
+        require_trust(peer.uid)
+
+
+def require_trust(uid: int | None = None) -> None:
+    """Raise PERMISSION_DENIED unless the caller is trusted."""
+    if not TRUSTED.get():
+        who = f"user {uid}" if uid is not None else "you"
+        raise GRPCError(Status.PERMISSION_DENIED, f"{who} may only look; run as root or as the daemon's own user")
 
 
 def guard(server: Server) -> None:

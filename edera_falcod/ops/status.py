@@ -53,6 +53,7 @@ class View:
     started_at: float
     host_uuid: str = ""
     protect_version: str = ""
+    stuck: list[str] = field(default_factory=list)  # what makes no progress: health.py
 
 
 def _ns(seconds: float) -> int:
@@ -79,6 +80,7 @@ def unwell(view: View) -> list[str]:
         elif stream.state in _SETTLING and now - stream.since > 3 * GRACE:
             found.append(f"zone {name} has been {stream.state.value} for {_words(now - stream.since)}")
     found += [f"the counters do not add up (a bug): {text}" for text in view.ring.unbalanced()[:3]]
+    found += view.stuck
     monotonic = time.monotonic()
     for consumer in view.ring.consumers.values():
         if not consumer.attached and consumer.declared and now - view.started_at > GRACE and monotonic - consumer.detached_at > GRACE:
@@ -103,30 +105,29 @@ def _counters(account: ZoneAccount, facts: ZoneFacts | None) -> list[Counter]:
     return counters
 
 
-def _zones(view: View) -> list[ZoneStatus]:
-    found: list[ZoneStatus] = []
-    for zone_id, stream in view.zones.streams.items():
-        facts = view.facts.get(zone_id)
-        status = ZoneStatus(
-            id=zone_id,
-            name=stream.zone.name,
-            state=stream.state.value,
-            reason=stream.reason,
-            since=_ns(stream.since),
-            domid=stream.zone.domid,
-        )
-        if facts is not None:
-            status.threads = facts.threads
-            status.fds = facts.fds
-            status.tainted = facts.tainted
-            status.clock_skew = facts.skew or 0
-            status.last_event_ts = facts.account.last_ts
-            status.counters = _counters(facts.account, facts)
-        status.counters += [
-            Counter(name="stream", cause=name, value=count) for name, count in sorted(stream.counters.items()) if name.startswith("fault.")
-        ]
-        found.append(status)
-    return found
+def zone_status(view: View, zone_id: str) -> ZoneStatus:
+    """One zone's line."""
+    stream = view.zones.streams[zone_id]
+    facts = view.facts.get(zone_id)
+    status = ZoneStatus(
+        id=zone_id,
+        name=stream.zone.name,
+        state=stream.state.value,
+        reason=stream.reason,
+        since=_ns(stream.since),
+        domid=stream.zone.domid,
+    )
+    if facts is not None:
+        status.threads = facts.threads
+        status.fds = facts.fds
+        status.tainted = facts.tainted
+        status.clock_skew = facts.skew or 0
+        status.last_event_ts = facts.account.last_ts
+        status.counters = _counters(facts.account, facts)
+    status.counters += [
+        Counter(name="stream", cause=name, value=count) for name, count in sorted(stream.counters.items()) if name.startswith("fault.")
+    ]
+    return status
 
 
 def _consumer(view: View, consumer: Consumer) -> ConsumerStatus:
@@ -187,7 +188,7 @@ def status(view: View) -> GetStatusReply:
             protect_version=view.protect_version,
         ),
         registry=RegistryStatus(major=frames.MAJOR, minor=frames.MINOR, fields=registry.fields, hash=registry.prefix_hash(registry.fields)),
-        zones=_zones(view),
+        zones=[zone_status(view, zone_id) for zone_id in view.zones.streams],
         consumers=[_consumer(view, consumer) for consumer in ring.consumers.values()],
         gone=_counters(gone, None),
         own=_counters(ring.zones[DAEMON], None),

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from ..scap.snapshot import SnapshotFd, SnapshotThread
 from ..scap.tables import (
-    SCAP_FD_FILE_V2,
     SCAP_FD_IPV4_SERVSOCK,
     SCAP_FD_IPV4_SOCK,
     SCAP_FD_IPV6_SERVSOCK,
@@ -101,6 +100,8 @@ def export_fd(number: int, fd: Fd) -> SnapshotFd:
     told.ino = fd.ino
     told.state_flags = fd.flags
     told.open_flags = fd.open_flags
+    told.dev = fd.dev
+    told.mount_id = fd.mount_id
     if fd.kind in (SCAP_FD_IPV4_SOCK, SCAP_FD_IPV6_SOCK):
         swapped = fd.kind == SCAP_FD_IPV4_SOCK and fd.is_server()
         told.sip = fd.dip if swapped else fd.sip
@@ -118,9 +119,6 @@ def export_fd(number: int, fd: Fd) -> SnapshotFd:
         told.name = fd.name
     else:
         told.name = fd.name
-        if fd.kind == SCAP_FD_FILE_V2:
-            told.dev = fd.dev
-            told.mount_id = fd.mount_id
-        elif fd.kind == SCAP_FD_PIDFD:
+        if fd.kind == SCAP_FD_PIDFD:
             told.pid = fd.pid
     return told

@@ -12,7 +12,6 @@ from ..scap.tables import (
     PPM_CL_CLONE_FILES,
     PPM_CL_CLONE_THREAD,
     PPM_CL_CLOSED,
-    SCAP_FD_FILE_V2,
     SCAP_FD_IPV4_SERVSOCK,
     SCAP_FD_IPV4_SOCK,
     SCAP_FD_IPV6_SERVSOCK,
@@ -100,6 +99,8 @@ def import_fd(zone: ZoneState, said: SnapshotFd) -> Fd:
     fd.flags = FROM_PROC | said.state_flags & CARRIED
     fd.open_flags = said.open_flags
     fd.ino = said.ino
+    fd.dev = said.dev
+    fd.mount_id = said.mount_id
     kind = said.kind
     if kind in (SCAP_FD_IPV4_SOCK, SCAP_FD_IPV6_SOCK):
         if kind == SCAP_FD_IPV6_SOCK:
@@ -117,10 +118,7 @@ def import_fd(zone: ZoneState, said: SnapshotFd) -> Fd:
         fd.flags |= ROLE_SERVER if fd.name else ROLE_CLIENT
     else:
         fd.name = cut(zone, said.name, MAX_PATH)
-        if kind == SCAP_FD_FILE_V2:
-            fd.dev = said.dev
-            fd.mount_id = said.mount_id
-        elif kind == SCAP_FD_PIDFD and said.pid >= 0:
+        if kind == SCAP_FD_PIDFD and said.pid >= 0:
             fd.pid = said.pid
     sockinfo.view(fd)
     return fd

@@ -9,16 +9,20 @@ from typing import Final
 from ruamel.yaml.nodes import ScalarNode, SequenceNode
 
 from .condition import Expression, ListName, Values, parse
-from .retarget import checks, macros
+from .retarget import SOURCE, checks, macros
 from .ruleset import Item, RulesFile
 
 RULE_SUFFIX: Final = " (zone)"
+OURS: Final = frozenset({SOURCE, "syscall"})
 NAME_SUFFIX: Final = "_zone"  # macros and lists: letters, digits and underscores only
 
 
 def renamed(files: list[RulesFile]) -> list[str]:
-    """The texts of the files, every definition in them renamed and every use of it too; names of other files stay."""
+    """The texts of the files, every definition in them renamed and every use of it too. Names of other files stay, and those of rules
+    for other sources: loaded twice under one name they are one rule, under two names they would tell everything twice."""
     own = {kind: {item.name for file in files for item in file.items if item.kind == kind} for kind in ("rule", "macro", "list")}
+    for file in files:
+        own["rule"] -= {item.name for item in file.items if item.kind == "rule" and item.data.get("source", SOURCE) not in OURS}
     return [_file(file, own) for file in files]
 
 
@@ -26,13 +30,21 @@ def _suffixed(name: str, suffix: str) -> str:
     return name if name.endswith(suffix) else name + suffix
 
 
+def _scalar(text: str, style: str | None) -> str:
+    """A text as YAML, in the style that it had where that can hold it."""
+    if style is None:
+        return text
+    if style == '"' and text.isprintable():
+        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return "'" + text.replace("'", "''") + "'"
+
+
 def _file(file: RulesFile, own: dict[str, set[str]]) -> str:
     for item in file.items:
-        if item.kind in own and item.name:
+        if item.kind in own and item.name in own[item.kind]:
             suffix = RULE_SUFFIX if item.kind == "rule" else NAME_SUFFIX
             scalar = item.texts[item.kind]
-            quote = scalar.style if scalar.style in ('"', "'") else ""
-            file.splice(scalar.start, scalar.end, f"{quote}{_suffixed(item.name, suffix)}{quote}")
+            file.splice(scalar.start, scalar.end, _scalar(_suffixed(item.name, suffix), scalar.style))
         if item.kind == "list":
             _items(file, item, own["list"])
         elif item.kind in ("rule", "macro") and "condition" in item.texts:
@@ -44,8 +56,9 @@ def _items(file: RulesFile, item: Item, lists: set[str]) -> None:
     for key, value in item.node.value:
         if key.value == "items" and isinstance(value, SequenceNode):
             for entry in value.value:
-                if isinstance(entry, ScalarNode) and entry.style is None and entry.value in lists:
-                    file.splice(entry.start_mark.index, entry.end_mark.index, _suffixed(entry.value, NAME_SUFFIX))
+                if isinstance(entry, ScalarNode) and entry.value in lists:  # quoted or not: Falco sees no difference
+                    named = _scalar(_suffixed(entry.value, NAME_SUFFIX), entry.style)
+                    file.splice(entry.start_mark.index, entry.end_mark.index, named)
 
 
 def _condition(file: RulesFile, item: Item, own: dict[str, set[str]]) -> None:

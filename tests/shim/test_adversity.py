@@ -23,7 +23,7 @@ from . import fake, world
 from .conftest import SHIM, SMALL, Build, Result, host, make
 
 EMPTY = fake.cells()
-LIMIT_US = 250_000  # of next_batch: 50 ms by the clock, and what sanitizers and a busy machine add
+LIMIT_US = 2_000_000  # of next_batch by a busy machine's clock; that it is 50 ms by its own is seen in faults.c, where time is ours
 ALL = ("--all", "--params", "--quiet")
 ASAN = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-O1")
 

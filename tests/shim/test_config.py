@@ -78,9 +78,9 @@ def test_refused_with_a_reason(checked: Build, config: str, says: str) -> None:
     assert says in done.stderr
 
 
-def test_every_prefix_of_a_config(checked: Build) -> None:
-    """No prefix of a good text is read beyond its end."""
+def test_prefixes_of_a_config(checked: Build) -> None:
+    """No prefix of a good text is read beyond its end (fuzz_config.c tries all there are)."""
     whole = '{"socket":"/tmp/\\u00e9\\n", "consumer":"a", "mirror_host_syscalls":false}'
-    for n in range(1, len(whole)):
+    for n in range(1, len(whole), 6):
         done = _init(checked, whole[:n])
         assert done.returncode == 1 and "init_config" in done.stderr, whole[:n]

@@ -253,12 +253,17 @@ def close_range(zone: ZoneState, event: Event) -> None:
         return
     first = u32(params, 1)
     last = u32(params, 2)
-    numbers = [number for number in files.fds if first <= number <= last]
+    known = files.fds
+    if last - first < len(known):
+        numbers = [number for number in range(first, last + 1) if number in known]
+    else:
+        numbers = [number for number in known if first <= number <= last]
     if u32(params, 3) & PPM_CLOSE_RANGE_CLOEXEC:
         for number in numbers:
-            fd = files.writable(number)
-            if fd is not None:
-                fd.open_flags |= PPM_O_CLOEXEC
+            if known[number].open_flags & PPM_O_CLOEXEC == 0:
+                fd = files.writable(number)
+                if fd is not None:
+                    fd.open_flags |= PPM_O_CLOEXEC
     else:
         for number in numbers:
             files.remove(number)

@@ -1,0 +1,8 @@
+"""The tools are scripts, not a package: their folder has to be found."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "tools"))

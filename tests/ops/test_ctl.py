@@ -35,7 +35,7 @@ async def test_status_of_a_daemon_that_is_well(tmp_path: Path) -> None:
             assert code == 0
             assert text.startswith("edera-falcod 0.1.0: well; pid ")
             assert all(len(line) <= 80 for line in text.splitlines() if "falcod" in line or "web-1" in line or "falco " in line)
-            (line,) = [line.split() for line in text.splitlines() if "web-1" in line]
+            (line,) = [line.split() for line in text.splitlines() if line.startswith("  web-1 ")]
             assert line[1] == "live" and line[4] == "302"
             (line,) = [line.split() for line in text.splitlines() if line.startswith("  falco ")]
             assert line[1] == "connected" and line[3] == "302"

@@ -270,6 +270,8 @@ class Link(grpclib.client.Channel):
         except OSError as error:
             raise Unreachable(f"{self.path}: {error.strerror or error}") from error
         assert isinstance(protocol, _Protocol)
+        if protocol.connection.is_closing():  # accepted and closed at once: a proxy whose other side is not there, a daemon that stops
+            raise Unreachable(f"{self.path}: the connection was closed as soon as it was made")
         return protocol
 
     def room(self) -> bool:

@@ -390,3 +390,30 @@ async def test_nothing_is_left_behind(tmp_path: Path) -> None:
     gc.collect()
     assert open_files() == before
     assert not host.path.exists()
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.05])
+async def test_a_connection_that_is_closed_as_soon_as_it_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, delay: float) -> None:
+    """As systemd's socket proxy does when there is nobody behind it. ``delay``: the loop has seen the end before the call goes on."""
+    path = tmp_path / "edera.sock"
+    connect = Link._create_connection
+
+    async def slow(link: Link) -> object:
+        protocol = await connect(link)
+        await asyncio.sleep(delay)
+        return protocol
+
+    monkeypatch.setattr(Link, "_create_connection", slow)
+
+    async def close(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.abort()
+
+    async with await asyncio.start_unix_server(close, path):
+        for _ in range(5):
+            link = Link(str(path))
+            with pytest.raises((Unreachable, Lost)):
+                async with link.call(METHOD) as call:
+                    await call.wait()
+                    call.status()
+            assert link.calls == 0
+            await link.aclose()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import grp
+import ipaddress
 import os
 import pwd
 import re
@@ -74,6 +75,21 @@ class OptionalPath(Kind):
     def read(self, value: Any) -> str:
         if not isinstance(value, str) or (value and not value.startswith("/")) or "\0" in value:
             raise ValueError
+        return value
+
+
+class ListenKind(Kind):
+    def __init__(self) -> None:
+        super().__init__('empty, "unix:/PATH", or a loopback address with a port such as "127.0.0.1:9469" or "[::1]:9469"')
+
+    def read(self, value: Any) -> str:
+        if not isinstance(value, str) or "\0" in value:
+            raise ValueError
+        if value and not value.startswith("unix:/"):
+            host, _, port = value.rpartition(":")
+            address = ipaddress.ip_address(host[1:-1] if host.startswith("[") and host.endswith("]") else host)
+            if not address.is_loopback or not re.fullmatch(r"[1-9]\d{0,4}", port) or int(port) > 65535:
+                raise ValueError
         return value
 
 
@@ -344,6 +360,20 @@ class CtlConfig:
 
 
 @dataclass(frozen=True)
+class MetricsConfig:
+    """The endpoint for Prometheus and probes: /metrics, /livez, /readyz."""
+
+    listen: str = option(
+        "",
+        ListenKind(),
+        "Where it listens; empty: nowhere. Whoever reaches the address may read, so only this host's own addresses are taken. The systemd "
+        "unit has no network: there, use a unix socket or see docs/operate.md.",
+    )
+    mode: int = option(0o660, Mode(), "File mode of its unix socket.")
+    group: str = option("", OneGroup(), "Group of its unix socket; empty leaves the daemon's own.")
+
+
+@dataclass(frozen=True)
 class LogConfig:
     """Logs, written to standard error."""
 
@@ -364,6 +394,7 @@ class Config:
     falco: FalcoConfig = field(default_factory=FalcoConfig)
     buffer: BufferConfig = field(default_factory=BufferConfig)
     ctl: CtlConfig = field(default_factory=CtlConfig)
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
     log: LogConfig = field(default_factory=LogConfig)
     daemon: DaemonConfig = field(default_factory=DaemonConfig)
 

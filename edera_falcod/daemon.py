@@ -19,6 +19,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, Final
 
 from . import __version__, log
@@ -38,6 +39,8 @@ from .fields.workload import Attribution
 from .ops import reload
 from .ops.ctl import Ctl, CtlServer
 from .ops.health import Watch
+from .ops.http import HttpServer, listen_on_loopback
+from .ops.metrics import CONTENT_TYPE, Scrape, Source
 from .ops.operations import Operations, Reloaded
 from .ops.status import GRACE, View, ZoneFacts, status, unwell, zone_status
 from .ops.systemd import Notifier, inherited
@@ -77,6 +80,11 @@ def _access(config: Config) -> Access:
     )
 
 
+def _probe(name: str, good: bool, reasons: list[str]) -> tuple[HTTPStatus, str, str]:
+    status = HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE
+    return status, "text/plain; charset=utf-8", "".join([f"{line}\n" for line in (name if good else f"not {name}", *reasons)])
+
+
 class Daemon:
     """One daemon. ``ready`` is set when consumers can connect; ``stop`` ends it. ``changed`` wakes whoever waits for room in the ring."""
 
@@ -99,6 +107,7 @@ class Daemon:
         self.pipelines.annotation_keys = config.edera.annotation_keys
         self.zones = Zones(config.edera.socket, self.pipelines, _settings(config))
         hashes = registry.prefix_hashes()
+        self.scrape = Scrape()
         self.server = Server(
             self.ring,
             Registry(len(hashes) - 1, lambda fields: hashes[fields]),
@@ -107,6 +116,7 @@ class Daemon:
             time.time,
             access=_access(config),
             changed=self._consumers_changed,
+            delivered=self.scrape.delivered,
         )
         self.watch = Watch(self.zones, self.server, config.edera.reconcile, config.edera.snapshot_timeout + GRACE)
         self.fresh: Callable[[], Config] | None = None  # reads the configuration again
@@ -120,6 +130,7 @@ class Daemon:
             reload=self.reload,
         )
         self.ctl = CtlServer(Ctl(operations))
+        self.http = HttpServer({"/metrics": self._metrics, "/livez": self._livez, "/readyz": self._readyz}, self.log)
         self.lost_at: dict[str, float] = {}
         self.handed = 0  # events that the daemon before us has handed over
         self._notifier = Notifier()
@@ -141,14 +152,37 @@ class Daemon:
             )
         return View(self.zones, self.ring, self.server, facts, self.lost_at, self.started_at, stuck=self.watch.stuck)
 
+    def _metrics(self) -> tuple[HTTPStatus, str, str]:
+        source = Source(
+            self.view(), self.pipelines.by_id, self.watch.report(time.time()), self.scrape.latency, self.notices, self.handed
+        )
+        return HTTPStatus.OK, CONTENT_TYPE, self.scrape.text(source)
+
+    def _livez(self) -> tuple[HTTPStatus, str, str]:
+        found = self.watch.report(time.time())
+        return _probe("live", found.live, found.stuck)
+
+    def _readyz(self) -> tuple[HTTPStatus, str, str]:
+        found = self.watch.report(time.time())
+        return _probe("ready", found.ready, found.stuck + found.waiting)
+
     async def run(self) -> None:
         """Until ``stop`` is set. Raises ListenError when a socket cannot be had."""
         config = self.config
         falco = Listener(config.falco.socket, config.falco.mode, Group.number(config.falco.group) if config.falco.group else -1)
         ctl = Listener(config.ctl.socket, config.ctl.mode, Group.number(config.ctl.group) if config.ctl.group else -1)
+        where = config.metrics.listen
+        group_of_metrics = Group.number(config.metrics.group) if config.metrics.group else -1
+        metrics = Listener(where.removeprefix("unix:"), config.metrics.mode, group_of_metrics) if where.startswith("unix:") else None
+        loopback: socket.socket | None = None
         try:
             self._open({"falco": falco, "ctl": ctl})
             assert falco.socket is not None and ctl.socket is not None
+            if metrics is not None:
+                await self.http.start(metrics.open())
+            elif where:
+                loopback = listen_on_loopback(where)
+                await self.http.start(loopback)
             self._take_over(falco.orphaned)
             await self.server.start(falco.socket)
             await self.ctl.start(ctl.socket)
@@ -171,6 +205,11 @@ class Daemon:
         finally:
             await self.server.close()
             await self.ctl.close()
+            await self.http.close()
+            if metrics is not None:
+                metrics.close()
+            if loopback is not None:
+                loopback.close()
             falco.close(keep=self._notifier.stores)
             ctl.close(keep=self._notifier.stores)
             gc.unfreeze()

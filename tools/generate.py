@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-GENERATORS = ("generate_tables.py", "generate_proto.py", "generate_fields.py", "generate_syscalls.py")
+GENERATORS = ("generate_tables.py", "generate_proto.py", "generate_fields.py", "generate_syscalls.py", "generate_docs.py")
 
 
 def main() -> int:

@@ -292,9 +292,8 @@ class Daemon:
                 tell = self.log.info if live else self.log.error
                 tell("progress" if live else "no progress", reason="; ".join(self.watch.stuck) or None)
             summary = self._summary()
-            if summary != told:  # also where there is no watchdog
+            if summary != told and self._notifier.send(f"STATUS={summary}"):  # also where there is no watchdog
                 told = summary
-                self._notifier.send(f"STATUS={summary}")
             if self._notifier.watchdog and live and now - fed >= self._notifier.watchdog / 4:
                 fed = now
                 self._notifier.send("WATCHDOG=1")

@@ -34,10 +34,10 @@ class Notifier:
     def unstore(self, name: str) -> None:
         self.send(f"FDSTOREREMOVE=1\nFDNAME={name}")
 
-    def send(self, state: str, fd: int = -1) -> None:
-        """``state``: lines such as READY=1. A manager that does not listen is no reason to fail."""
+    def send(self, state: str, fd: int = -1) -> bool:
+        """``state``: lines such as READY=1. A manager that does not listen, or not now, is no reason to fail: False."""
         if not self._path:
-            return
+            return False
         address = "\0" + self._path[1:] if self._path.startswith("@") else self._path
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
@@ -48,7 +48,8 @@ class Notifier:
                     passed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]).tobytes())]
                     sock.sendmsg([state.encode()], passed, 0, address)
         except OSError:
-            pass
+            return False
+        return True
 
 
 def inherited() -> dict[str, socket.socket]:

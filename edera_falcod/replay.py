@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import gc
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,7 @@ NAME: Final = "replay"
 BUFFER: Final = 8 << 30  # bytes: a file has an end, so nothing is shed
 STALL: Final = 60.0  # seconds without progress after which it is given up
 POLL: Final = 0.005
+OUTPUT_BLOCK: Final = 1 << 16  # bytes of lines that are written at a time
 DEFAULT_OUTPUT: Final = "%evt.num %evt.time %proc.name(%thread.tid) %evt.type %evt.args"
 
 EPILOG: Final = """examples:
@@ -213,6 +215,14 @@ async def by_python(replay: Replay, printer: Printer) -> None:
         raise ReplayError(f"{client.missing} events are missing without a word, {client.shed} were shed")
 
 
+def write_all(data: bytes | bytearray) -> None:
+    """Write to standard output what a pipe may take in several parts only."""
+    sys.stdout.flush()
+    at = 0
+    while at < len(data):
+        at += os.write(sys.stdout.fileno(), data[at:])
+
+
 async def by_shim(replay: Replay, args: argparse.Namespace, shimcat: Path) -> None:
     """shimcat reads; it is given --count once the daemon knows how many there will be."""
     command = [str(shimcat), "--socket", str(replay.folder / "falco.sock"), "--consumer", NAME, "--json", "--count", str(replay.total)]
@@ -227,6 +237,7 @@ async def by_shim(replay: Replay, args: argparse.Namespace, shimcat: Path) -> No
     process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe, limit=64 << 20)
     assert process.stdin is not None and process.stdout is not None and process.stderr is not None
     said = asyncio.create_task(_complaints(process.stderr, args.verbose))
+    lines = bytearray()
     try:
         process.stdin.write("\n".join(wanted).encode() + b"\n")
         process.stdin.close()
@@ -245,7 +256,11 @@ async def by_shim(replay: Replay, args: argparse.Namespace, shimcat: Path) -> No
                 break
             replay.served += 1
             if (replay.served - 1) % args.every == 0:
-                sys.stdout.write(line.decode("utf-8", "replace"))
+                lines += line
+                if len(lines) >= OUTPUT_BLOCK:
+                    write_all(lines)
+                    lines.clear()
+        write_all(lines)
     finally:
         if process.returncode is None:
             process.terminate()

@@ -9,7 +9,7 @@ STAMP  := $(VENV)/.stamp
 .PHONY: help setup shim sinsp demo test check rules-check bench generate clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(STAMP): pyproject.toml
 	@PYTHON=$(PYTHON) tools/setup.sh $(VENV)
@@ -47,3 +47,12 @@ generate: $(STAMP) ## Make all generated files anew
 clean: ## Remove what was built (not the libsinsp folder under ~/.cache)
 	@$(MAKE) --no-print-directory -C shim clean
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+packages: ## Build the Debian package and the plugin's OCI artifact into dist/, install and try them in a clean Debian (root)
+	@tools/deb.sh dist
+	@tools/check_deb.sh "$$(ls -t dist/edera-falcod_*.deb | head -n 1)" || [ $$? = 77 ]
+
+shim-aarch64: ## Cross-compile the plugin for aarch64 into build/aarch64 (apt-get install gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
+	@$(MAKE) --no-print-directory -C shim all CC=aarch64-linux-gnu-gcc BUILD=../build/aarch64
+
+.PHONY: packages shim-aarch64

@@ -62,20 +62,6 @@ need_tools() {
         >"$base/log" 2>&1 || { tail -n 5 "$base/log" >&2; fail "apt-get could not install ${missing[*]}"; }
 }
 
-# The mirror that this machine's apt gets its own Debian suite from. --print-uris goes nowhere and needs no package lists.
-find_mirror() {
-    if [ -n "${EDERA_FALCOD_DEBIAN_MIRROR:-}" ]; then
-        echo "$EDERA_FALCOD_DEBIAN_MIRROR"
-        return
-    fi
-    local id codename
-    id=$(. /etc/os-release && echo "${ID:-}")
-    codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-sid}")
-    [ "$id" = debian ] || return 0
-    apt-get -o Debug::NoLocking=1 --print-uris update 2>/dev/null |
-        sed -nE "s#^'((https?|file)://?/?[^']*)/dists/($codename|oldstable|stable|testing|unstable|sid)/(In)?Release'.*#\1#p" | head -n 1
-}
-
 # --- fetching and unpacking -----------------------------------------------------------------------------------------
 
 # debootstrap prints a line per package and step; this shows one line per phase, and a count while it goes on a terminal.
@@ -89,7 +75,7 @@ progress() {
 
 fetch_and_unpack() {
     local mirror script=/usr/share/debootstrap/scripts/$suite proxy work=$base/new
-    mirror=$(find_mirror)
+    mirror=$("$here/tools/debian_mirror.sh")
     [ -n "$mirror" ] || fail "this machine's apt names no Debian mirror; set EDERA_FALCOD_DEBIAN_MIRROR"
     [ -e "$script" ] || script=/usr/share/debootstrap/scripts/sid # Debian's script of that name serves all current suites
     [ -e "$script" ] || fail "debootstrap has no script for Debian's sid"

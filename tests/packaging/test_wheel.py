@@ -1,0 +1,114 @@
+"""Wheel and sdist, built and installed as a user does: by pip, into a fresh environment, from the network (skipped without one)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+
+def run(*command: str | Path, timeout: float = 170, **options: str) -> str:
+    environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore", **options}
+    environment.pop("PYTHONPATH", None)
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=timeout, env=environment)
+    if done.returncode and any(word in done.stderr for word in ("No matching distribution", "NewConnectionError", "name resolution")):
+        pytest.skip("no network: " + done.stderr.strip().split("\n")[-1])
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tree as git has it (what is built in it must not get into a package)."""
+    folder = tmp_path_factory.mktemp("source") / "edera-falcod"
+    if not (ROOT / ".git").exists() or shutil.which("git") is None:
+        pytest.skip("not a git checkout")
+    names = run("git", "-C", ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
+    for name in filter(None, names):
+        if (ROOT / name).is_file():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sdist(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("sdist")
+    # What `python -m build --sdist` does, by the backend that pyproject.toml names.
+    backend = f"import sys; sys.path.insert(0, 'packaging'); import build_backend; build_backend.build_sdist({str(out)!r})"
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run([sys.executable, "-c", backend], cwd=source, capture_output=True, text=True, timeout=100, env=environment)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return next(out.glob("*.tar.gz"))
+
+
+@pytest.fixture(scope="module")
+def unpacked(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("unpacked")
+    with tarfile.open(sdist) as tar:
+        tar.extractall(folder, filter="data")
+    return folder / f"edera_falcod-{VERSION}"
+
+
+def test_the_sdist_has_what_is_needed_and_nothing_that_was_built(unpacked: Path) -> None:
+    wanted = """shim/edera_shim.c shim/edera_fields.h shim/Makefile edera_falcod/fields/registry.lock systemd/edera-falcod.service
+        tools/deb.sh packaging/build_backend.py docs/protocol.md LICENSE proto/ctl.proto examples/falco.yaml"""
+    for name in wanted.split():
+        assert (unpacked / name).is_file(), name
+    built = [path for path in unpacked.rglob("*") if path.suffix in (".so", ".o", ".pyc")]
+    assert built == []
+
+
+def test_the_sdist_builds_the_shim(unpacked: Path, tmp_path: Path) -> None:
+    run("make", "-C", unpacked / "shim", "install", f"BUILD={tmp_path}/build", f"DESTDIR={tmp_path}/root", "CFLAGS=-O0", timeout=50)
+    library = tmp_path / "root/usr/lib/edera-falcod/libedera_shim.so"
+    assert "proc.cmdline" in run(tmp_path / "root/usr/bin/shimcat", "--library", library, "--list", timeout=20)
+
+
+@pytest.mark.timeout(240)
+def test_the_wheel_installs_into_a_fresh_environment_and_runs(unpacked: Path, tmp_path: Path) -> None:
+    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path, unpacked)
+    wheel = next(tmp_path.glob("*.whl"))
+    assert wheel.name == f"edera_falcod-{VERSION}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    assert "edera_falcod/fields/registry.lock" in names and "edera_falcod/py.typed" in names
+    assert {name.split("/")[0] for name in names} == {"edera_falcod", f"edera_falcod-{VERSION}.dist-info"}
+    run(sys.executable, "-m", "venv", tmp_path / "venv")
+    run(tmp_path / "venv/bin/pip", "install", "--quiet", wheel)
+    program = tmp_path / "venv/bin/edera-falcod"
+    assert run(program, "version", timeout=30).startswith(f"edera-falcod {VERSION} (interpreted core)")
+    assert "proc.cmdline" in run(program, "fields", "proc.", timeout=30)
+    assert "curl" in run(program, "replay", ROOT / "tests/data/net1.scap", "-o", "%proc.name", timeout=60)
+    run(tmp_path / "venv/bin/pip", "check", timeout=30)
+
+
+def test_the_compiled_wheel_asks_for_its_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    sys.path.insert(0, str(ROOT / "packaging"))
+    try:
+        import build_backend
+    finally:
+        sys.path.pop(0)
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(build_backend.build_meta, "get_requires_for_build_wheel", lambda settings=None: ["wheel"])
+    monkeypatch.delenv("EDERA_FALCOD_COMPILE", raising=False)
+    assert build_backend.get_requires_for_build_wheel() == ["wheel"]
+    monkeypatch.setenv("EDERA_FALCOD_COMPILE", "1")
+    assert build_backend.get_requires_for_build_wheel() == ["wheel", build_backend.COMPILER]
+
+
+def test_versions_agree() -> None:
+    changelog = (ROOT / "packaging/debian/changelog").read_text()
+    assert changelog.startswith(f"edera-falcod ({VERSION})")
+    assert f'"{VERSION}"' in (ROOT / "shim/edera_shim.c").read_text()

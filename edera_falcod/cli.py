@@ -13,6 +13,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "run": ("run the daemon", "edera_falcod.daemon"),
     "tail": ("show live events of the zones", "edera_falcod.tail"),
     "ctl": ("ask the running daemon how it is", "edera_falcod.ops.command"),
+    "config": ("check, show and document the configuration", "edera_falcod.ops.configcommand"),
+    "doctor": ("find out what is wrong, from Edera to Falco", "edera_falcod.ops.doctor"),
     "rules": ("make, check and expand Falco rules for zones", "edera_falcod.rules.command"),
     "fields": ("list the fields that rules may use", "edera_falcod.ops.fieldlist"),
     "replay": ("send a capture through the whole pipeline and print its events", "edera_falcod.replay"),
@@ -23,6 +25,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
 EPILOG: Final = """examples:
   edera-falcod run                        the daemon, with /etc/edera-falcod/config.toml if it is there
   edera-falcod ctl status                 is it well? (the exit code says so too)
+  edera-falcod doctor                     what is wrong, from Edera to Falco, and what to do
   edera-falcod tail -o '%evt.type %proc.name %fd.name'
   edera-falcod fields proc                fields whose name begins with proc
   edera-falcod replay capture.scap --fields evt.type,proc.name

@@ -43,6 +43,10 @@ class ConfigError(Exception):
     """A value cannot be used; the text names where it came from, the key, the value and what is allowed."""
 
 
+class WrongWord(ValueError):
+    """What is wrong with a value, in words for who wrote it."""
+
+
 class Kind:
     """One kind of value: how it is read, and the words for what is allowed."""
 
@@ -102,6 +106,30 @@ class Choice(Kind):
         if value not in self.words:
             raise ValueError
         return str(value)
+
+
+class SystemCalls(Kind):
+    """A word, or a list of system calls, kept as text with commas."""
+
+    WORDS: Final = ("default", "mirror", "rules", "all")
+
+    def __init__(self) -> None:
+        super().__init__(f"one of {', '.join(self.WORDS)}, or a list of system calls")
+
+    def read(self, value: Any) -> str:
+        if isinstance(value, str) and value in self.WORDS:
+            return value
+        words = value.split(",") if isinstance(value, str) else value
+        if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
+            raise ValueError
+        from .rules.syscalls import configured  # only who has such a list pays for the rules' parser
+
+        names = [word.strip() for word in words]
+        try:
+            configured(names)
+        except ValueError as error:
+            raise WrongWord(str(error)) from None
+        return ",".join(names)
 
 
 class Whole(Kind):
@@ -295,8 +323,16 @@ class EderaConfig:
     max_snapshot: int = option(128 << 20, Size(1 << 20, 1 << 30), "The largest snapshot that is accepted from a zone.")
     syscalls: str = option(
         "default",
-        Choice("default", "mirror"),
-        "Which system calls zones are asked for: their default set, or what Falco's own driver has enabled (as the shim reports it).",
+        SystemCalls(),
+        "Which system calls zones are asked for. default: the zones' own set. mirror: what Falco's own driver has enabled, as its plugin "
+        "reports it (mirror_host_syscalls). rules: what the rules of rules_files use and state needs. all: every one. Or a list of names; "
+        "the word state in it stands for what state needs.",
+    )
+    rules_files: tuple[str, ...] = option(
+        (),
+        Words("absolute paths of rules files, folders of them, or patterns with *", r"/[^\0]*"),
+        "The rules files that Falco loads, in its order; read at the start and on reload. They are held against the system calls that "
+        "zones are asked for, and choose them with syscalls = \"rules\".",
     )
     max_zones: int = option(1024, Whole(1, 100_000), "Zones that are watched at a time; further ones are told of and left alone.")
     workloads: str = option(
@@ -452,9 +488,10 @@ class Loader:
             raise ConfigError(f"{source}: {name}: there is no such key{_near(name, _OPTIONS)} (see: edera-falcod run --help)")
         try:
             self.values[name] = known.kind.read(value)
-        except (ValueError, OverflowError):
+        except (ValueError, OverflowError) as error:
             shown = repr(value) if len(repr(value)) <= 80 else repr(value)[:80] + "..."
-            raise ConfigError(f"{source}: {name} = {shown}: must be {known.kind.allowed}") from None
+            detail = f" ({error})" if isinstance(error, WrongWord) else ""
+            raise ConfigError(f"{source}: {name} = {shown}: must be {known.kind.allowed}{detail}") from None
         self.sources[name] = source
 
     def file(self, path: str, required: bool = True) -> None:
@@ -514,7 +551,11 @@ def load(file: str | None = None, environ: Mapping[str, str] | None = None, flag
     loader.environment(environ)
     for flag in flags:
         loader.flag(flag)
-    return loader.config()
+    config = loader.config()
+    if config.edera.syscalls == "rules" and not config.edera.rules_files:
+        source = loader.sources["edera.syscalls"]
+        raise ConfigError(f"{source}: edera.syscalls = 'rules' needs edera.rules_files, the files that Falco loads")
+    return config
 
 
 def reference() -> str:

@@ -45,6 +45,7 @@ from .ops.operations import Operations, Reloaded
 from .ops.status import GRACE, View, ZoneFacts, status, unwell, zone_status
 from .ops.systemd import Notifier, inherited
 from .pipeline import Pipelines
+from .syscallset import SyscallSet, brief, syscalls_reply
 
 TICK: Final = 1.0  # seconds
 # Sequence numbers and block ids begin at seconds since the epoch << this: they grow over restarts at up to 1M events or blocks a second.
@@ -106,6 +107,9 @@ class Daemon:
         self.pipelines = Pipelines(self.ring, self.notices, attribution, log.get("pipeline"))
         self.pipelines.annotation_keys = config.edera.annotation_keys
         self.zones = Zones(config.edera.socket, self.pipelines, _settings(config))
+        self.syscalls = SyscallSet(log.get("syscalls"))
+        self.syscalls.configure(config.edera.syscalls, config.edera.rules_files)
+        self.zones.set_syscalls(self.syscalls.asked)
         hashes = registry.prefix_hashes()
         self.scrape = Scrape()
         self.server = Server(
@@ -128,13 +132,13 @@ class Daemon:
             health=lambda: self.watch.report(time.time()),
             set_level=self._set_level,
             reload=self.reload,
+            syscalls=lambda: syscalls_reply(self.syscalls, self.zones),
         )
         self.ctl = CtlServer(Ctl(operations))
         self.http = HttpServer({"/metrics": self._metrics, "/livez": self._livez, "/readyz": self._readyz}, self.log)
         self.lost_at: dict[str, float] = {}
         self.handed = 0  # events that the daemon before us has handed over
         self._notifier = Notifier()
-        self._mirrored: tuple[int, ...] = ()
 
     def view(self) -> View:
         """What status is made of."""
@@ -150,7 +154,8 @@ class Daemon:
                 skew=pipeline.skew,
                 refused=dict(state.counters.items()),
             )
-        return View(self.zones, self.ring, self.server, facts, self.lost_at, self.started_at, stuck=self.watch.stuck)
+        problems = brief(self.syscalls.problems)
+        return View(self.zones, self.ring, self.server, facts, self.lost_at, self.started_at, stuck=self.watch.stuck, problems=problems)
 
     def _metrics(self) -> tuple[HTTPStatus, str, str]:
         source = Source(
@@ -309,17 +314,13 @@ class Daemon:
 
     def _consumers_changed(self) -> None:
         """Consumers came, went, or changed what they mirror: zones are asked for all that any of them wants."""
-        if self.config.edera.syscalls != "mirror":
-            return
-        wanted: set[int] = set()
-        for link in self.server.links:
-            if link.consumer is not None and link.codes is not None:
-                wanted.update(link.codes)
-        codes = tuple(sorted(wanted)) or self._mirrored  # a Falco that restarts wants the same again
-        if codes != self._mirrored:
-            self._mirrored = codes
-            self.log.info("system calls changed", count=len(codes))
-            self.zones.set_syscalls(codes)
+        sets = {link.consumer.name: link.codes for link in self.server.links if link.consumer is not None and link.codes is not None}
+        if self.syscalls.mirror(sets):
+            self._ask_for_syscalls()
+
+    def _ask_for_syscalls(self) -> None:
+        self.log.info("system calls changed", choice=self.syscalls.choice, count=len(self.syscalls.codes))
+        self.zones.set_syscalls(self.syscalls.asked)
 
     def reload(self) -> Reloaded:
         """SIGHUP and `ctl reload`: take from the configuration as it is now what can change without a restart, and say what cannot."""
@@ -331,6 +332,8 @@ class Daemon:
             self.log.error("configuration not reloaded", error=str(error))
             return Reloaded(error=str(error))
         self.config, found = reload.reload(self.config, config, self._apply)
+        if self.config.edera.rules_files and not {"edera.syscalls", "edera.rules_files"} & set(found.applied):
+            self._syscalls_changed()  # the files may have changed, whatever the configuration says
         self.log.info("configuration reloaded", applied=found.applied or None, needs_restart=found.needs_restart or None)
         return found
 
@@ -364,12 +367,11 @@ class Daemon:
         return before
 
     def _syscalls_changed(self) -> None:
-        """Another way to choose system calls is configured."""
-        self._mirrored = ()
-        if self.config.edera.syscalls == "mirror":
-            self._consumers_changed()
-        else:
-            self.zones.set_syscalls(())
+        """Another way to choose system calls is configured, or the rules files may have changed."""
+        before = self.syscalls.asked
+        self.syscalls.configure(self.config.edera.syscalls, self.config.edera.rules_files)
+        if self.syscalls.asked != before:
+            self._ask_for_syscalls()
 
 
 def loop_factory(config: Config) -> Callable[[], asyncio.AbstractEventLoop]:

@@ -10,11 +10,13 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from edera_falcod.ops import metrics  # noqa: E402
+from edera_falcod.ops import configcommand, metrics  # noqa: E402
 
 # file -> what makes its text
 FILES: Final[dict[str, Callable[[], str]]] = {
     "docs/metrics.md": metrics.reference,
+    "docs/configuration.md": configcommand.reference,
+    "examples/config.toml": configcommand.example,
 }
 
 

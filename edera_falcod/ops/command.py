@@ -43,6 +43,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str, str]]] = {
     "zones": ("the zones, one a line", "zonecommand", "add_zones", "ask_zones"),
     "zone": ("one zone: its past, its counters, its event types", "zonecommand", "add_zone", "ask_zone"),
     "processes": ("a zone's processes as they are known", "zonecommand", "add_processes", "ask_processes"),
+    "syscalls": ("the system calls that zones are asked for, and why", "syscallcommand", "", "ask_syscalls"),
     "resync": ("learn a zone, or all, anew", "zonecommand", "add_resync", "ask_resync"),
     "log-level": ("say more or less from now on, until the next reload", "daemoncommand", "add_log_level", "ask_log_level"),
     "reload": ("read the configuration again; says what needs a restart", "daemoncommand", "", "ask_reload"),

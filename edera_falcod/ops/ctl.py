@@ -23,6 +23,8 @@ from .proto.ctl import (
     GetProcessesRequest,
     GetStatusReply,
     GetStatusRequest,
+    GetSyscallsReply,
+    GetSyscallsRequest,
     GetZoneReply,
     GetZoneRequest,
     ProcessPage,
@@ -55,6 +57,9 @@ class Ctl(CtlBase):
 
     async def get_health(self, get_health_request: GetHealthRequest) -> GetHealthReply:
         return self._operations.health()
+
+    async def get_syscalls(self, get_syscalls_request: GetSyscallsRequest) -> GetSyscallsReply:
+        return self._operations.syscalls()
 
     async def resync(self, resync_request: ResyncRequest) -> ResyncReply:
         return ResyncReply(self._operations.resync(resync_request.zone, resync_request.all))

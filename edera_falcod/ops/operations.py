@@ -18,7 +18,18 @@ from ..scap.tables import EVENTS
 from ..state.thread import Thread
 from ..state.zone import ZoneState
 from .access import require_trust
-from .proto.ctl import Counter, GetHealthReply, GetStatusReply, GetZoneReply, Process, ProcessPage, ReloadReply, ZoneStatus, ZoneStep
+from .proto.ctl import (
+    Counter,
+    GetHealthReply,
+    GetStatusReply,
+    GetSyscallsReply,
+    GetZoneReply,
+    Process,
+    ProcessPage,
+    ReloadReply,
+    ZoneStatus,
+    ZoneStep,
+)
 
 PAGE: Final = 64  # processes in one message: some 3 ms of encoding, so that a call for a large zone holds nobody up
 MAX_PROCESSES: Final = 8192  # a call shows; more are left out, and said so
@@ -64,6 +75,7 @@ class Operations:
     health: Callable[[], GetHealthReply]
     set_level: Callable[[str], str]
     reload: Callable[[], Reloaded]
+    syscalls: Callable[[], GetSyscallsReply]
 
     def find(self, text: str) -> tuple[str, ZoneStream]:
         """The zone of this id, name, or beginning of an id. Raises NOT_FOUND or INVALID_ARGUMENT."""

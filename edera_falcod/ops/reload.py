@@ -19,6 +19,7 @@ LIVE: Final[dict[str, str]] = {
     "edera.max_snapshot": "settings",
     "edera.max_zones": "settings",
     "edera.syscalls": "syscalls",
+    "edera.rules_files": "syscalls",
     "edera.annotation_keys": "workloads",
     "falco.allow_users": "access",
     "falco.allow_groups": "access",

@@ -54,6 +54,7 @@ class View:
     host_uuid: str = ""
     protect_version: str = ""
     stuck: list[str] = field(default_factory=list)  # what makes no progress: health.py
+    problems: list[str] = field(default_factory=list)  # of the choice of system calls: syscallset.py
 
 
 def _ns(seconds: float) -> int:
@@ -87,6 +88,7 @@ def unwell(view: View) -> list[str]:
             found.append(f"consumer {consumer.name} is not connected")
         if not consumer.ephemeral and monotonic - view.lost_at.get(consumer.name, -RECENT) < RECENT:
             found.append(f"events for consumer {consumer.name} were dropped in the last minute")
+    found += view.problems
     return found
 
 

@@ -70,11 +70,12 @@ def cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "~"
 
 
-def wrapped(head: str, text: str) -> list[str]:
-    """``head`` and then ``text``, in lines of at most WIDTH columns; what follows the first is indented as far as ``head`` goes."""
+def wrapped(head: str, text: str, indented: int = -1) -> list[str]:
+    """``head`` and then ``text``, in lines of at most WIDTH columns; what follows the first is indented as far as ``head`` goes, or by
+    ``indented`` blanks."""
     import textwrap
 
-    indent = " " * len(head)
+    indent = " " * (len(head) if indented < 0 else indented)
     return textwrap.wrap(safe(text), WIDTH, initial_indent=head, subsequent_indent=indent, break_on_hyphens=False) or [head.rstrip()]
 
 

@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from .expand import Expansion
 from .rename import renamed
-from .retarget import Change, Report, Retarget
+from .retarget import SOURCE, Change, Report, Retarget
 from .ruleset import RulesError, RulesFile, read
+from .syscalls import all_codes, configured, missing, name_of, needed
 
 EPILOG = """examples:
   edera-falcod rules retarget falco_rules.yaml > zone_rules.yaml
@@ -22,6 +24,10 @@ EPILOG = """examples:
       for a Falco that watches the host's system calls too: no name is taken twice
   edera-falcod rules check zone_rules.yaml
       exit 1 when a rule would not load for zones, or still is one for the host's system calls
+  edera-falcod rules check --syscalls state,openat,execve zone_rules.yaml
+      as well: warn of rules that need a system call which zones are not asked for
+  edera-falcod rules syscalls zone_rules.yaml
+      the system calls that the rules and the state of zones need, each with its reasons
   edera-falcod rules expand --json zone_rules.yaml
       every rule with macros, lists and exceptions put in"""
 
@@ -40,7 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     retarget.add_argument("--json", action="store_true", help="the report as one JSON object on stdout (with -o or --check)")
     check = commands.add_parser("check", help="say what would keep rules from loading for zones")
     check.add_argument("files", nargs="+", metavar="FILE")
-    check.add_argument("--json", action="store_true")
+    check.add_argument("--json", action="store_true", help="the report as one JSON object")
+    check.add_argument(
+        "--syscalls", metavar="NAMES", help="what zones are asked for (all, or as edera.syscalls lists them): warn of rules that need more"
+    )
+    syscalls = commands.add_parser("syscalls", help="print the system calls that rules for zones and state need, and why")
+    syscalls.add_argument("files", nargs="+", metavar="FILE")
+    syscalls.add_argument("--json", action="store_true", help="one JSON object")
     expand = commands.add_parser("expand", help="print rules with macros, lists and exceptions put in")
     expand.add_argument("files", nargs="+", metavar="FILE")
     expand.add_argument("--json", action="store_true", help="one JSON object for each rule")
@@ -54,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
                 return _retarget(args)
             case "check":
                 return _check(args)
+            case "syscalls":
+                return _syscalls(args)
         return _expand(args)
     except RulesError as error:
         print(f"edera-falcod rules: {error}", file=sys.stderr)
@@ -133,13 +147,48 @@ def _check(args: argparse.Namespace) -> int:
     for path in args.files:
         retarget.file(_read(path))
     report = retarget.report
+    lacking = _lacking(retarget, args.syscalls) if args.syscalls else []
+    report.warnings += lacking
     if args.json:
         print(json.dumps(_as_json(report)))
     else:
         todo = "run: edera-falcod rules retarget" if report.changes else "nothing to retarget"
         last = f"{len(report.carried)} rules hold for zones, {len(report.left_out)} do not; {todo}"
         print("\n".join([*_lines(report)[:-1], last]))
-    return 1 if report.changes or report.left_out else 0
+    return 1 if report.changes or report.left_out or lacking else 0
+
+
+def _lacking(retarget: Retarget, words: str) -> list[Change]:
+    """A warning for each rule that asks for event types that none of these system calls make."""
+    try:
+        codes = all_codes() if words == "all" else configured(word.strip() for word in words.split(","))
+    except ValueError as error:
+        raise RulesError(f"--syscalls {words}: {error}") from None
+    carried = set(retarget.report.carried)
+    rules = {rule.name: rule for rule in retarget.expansion.all() if rule.name in carried}
+    return [
+        Change(rules[name].file, rules[name].line, f"rule {name}", f"needs {', '.join(types)}, which zones are not asked for")
+        for name, types in missing(list(rules.values()), codes).items()
+    ]
+
+
+def _syscalls(args: argparse.Namespace) -> int:
+    expansion = Expansion()
+    for path in args.files:
+        expansion.add(_read(path))
+    rules = [rule for rule in expansion.all() if rule.source == SOURCE]
+    if not rules:
+        raise RulesError(f"no rule of these files is for source {SOURCE}: retarget them first")
+    found = needed(rules)
+    if args.json:
+        listed = [{"code": code, "name": name_of(code), "reasons": why} for code, why in sorted(found.codes.items())]
+        print(json.dumps({"syscalls": listed, "unbounded": found.unbounded}))
+        return 0
+    for code, why in sorted(found.codes.items(), key=lambda item: name_of(item[0])):
+        print(f"{name_of(code):26} {', '.join(why)}")
+    for name in found.unbounded:
+        print(f"warning: rule {name!r} names no event type: it sees only what zones are asked for anyway", file=sys.stderr)
+    return 0
 
 
 def _expand(args: argparse.Namespace) -> int:

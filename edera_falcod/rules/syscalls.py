@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -9,6 +11,7 @@ from typing import Final
 from ..scap.tables import EF_MODIFIES_STATE, EVENTS, SYSCALL_EXIT_EVENTS, SYSCALL_NAMES
 from .condition import Check, Expression, FieldRef, Junction, Macro, Not, Text, Values
 from .expand import ExpandedRule
+from .retarget import checks, references
 
 # Kernel tracepoints that have a ppm_sc code but are no system calls: exits and signals come with every set, being cheap and
 # needed by state (exit) and rules; context switches and page faults only when a rule names them, for they are many.
@@ -17,6 +20,12 @@ ALWAYS: Final = ("sched_process_exit",)
 # Seldom called, change what fields show, and not marked in the event table. Memory calls (brk, mmap, munmap) are left out for their
 # number: without a rule that names them proc.vm* stay as clone and execve left them.
 ALSO_STATE: Final = ("unshare", "setns", "setrlimit", "prlimit", "getcwd", "bpf", "setpgid")
+
+# Many thousands a second in a busy zone: only for a rule or a list that names them, never because of "all others".
+NOISY: Final = frozenset({"switch", "sched_switch", "page_fault", "page_fault_user", "page_fault_kernel"})
+
+STATE: Final = "state"  # in a configured list: what state needs
+MAX_NAMED: Final = 4  # event types that a warning names; more are counted
 
 Types = frozenset[str] | None  # None: any type
 
@@ -75,7 +84,7 @@ def _check(check: Check, negated: bool) -> Types:
 
 
 def _complement(values: frozenset[str]) -> frozenset[str]:
-    return frozenset(codes_by_type()) - values
+    return frozenset(codes_by_type()) - values - NOISY
 
 
 @cache
@@ -109,6 +118,68 @@ def state_codes() -> frozenset[int]:
     return frozenset(codes)
 
 
+@cache
+def all_codes() -> frozenset[int]:
+    """Every system call, exits and signals; nothing that is noisy."""
+    return frozenset(code for name, codes in codes_by_type().items() if name not in NOISY for code in codes)
+
+
+def name_of(code: int) -> str:
+    """What a ppm_sc code is called."""
+    return SYSCALL_NAMES[code].decode() if 0 <= code < len(SYSCALL_NAMES) else str(code)
+
+
+def configured(words: Iterable[str]) -> dict[int, list[str]]:
+    """The codes of a configured list: names of system calls, what evt.type calls them, or STATE. Raises ValueError with the first word
+    that is neither, and what it may have meant."""
+    codes: dict[int, list[str]] = {}
+    for word in words:
+        if word == STATE:
+            for code in state_codes():
+                codes.setdefault(code, []).append("state")
+            continue
+        found = codes_by_type().get(word)
+        if found is None:
+            near = difflib.get_close_matches(word, codes_by_type(), n=3, cutoff=0.6)
+            raise ValueError(f"{word!r} is no system call" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+        for code in found:
+            codes.setdefault(code, []).append("configured")
+    return codes
+
+
+def speaks_of_notices(rule: ExpandedRule) -> bool:
+    """Whether a rule without an event type is one for our notices, which need no system call."""
+    return any(ref.name.startswith("edera.notice.") for check in checks(rule.tree) for ref in references(check))
+
+
+def missing(rules: list[ExpandedRule], codes: Collection[int]) -> dict[str, list[str]]:
+    """Rule -> the event types that it asks for and that no system call of ``codes`` makes, sorted."""
+    found: dict[str, list[str]] = {}
+    for rule in rules:
+        types = event_types(rule.tree) if rule.enabled else None
+        made = {name: codes_by_type().get(name) for name in sorted(types or ())}
+        lacking = [name for name, makers in made.items() if makers and not any(code in codes for code in makers)]
+        if lacking:
+            found[rule.name] = lacking
+    return found
+
+
+def warnings(rules: list[ExpandedRule], codes: Collection[int]) -> list[str]:
+    """A sentence for each rule that cannot see all that it asks for when zones are asked for ``codes``; one for all that state lacks."""
+    found = []
+    for name, types in missing(rules, codes).items():
+        more = f" and {len(types) - MAX_NAMED} more" if len(types) > MAX_NAMED else ""
+        found.append(f"rule {name!r} needs {', '.join(types[:MAX_NAMED])}{more}, which zones are not asked for")
+    for rule in rules:
+        if rule.enabled and event_types(rule.tree) is None and not speaks_of_notices(rule):
+            found.append(f"rule {rule.name!r} names no event type: it sees only what zones are asked for anyway")
+    lacking = sorted(name_of(code) for code in state_codes() if code not in codes)
+    if lacking:
+        more = f" and {len(lacking) - MAX_NAMED} more" if len(lacking) > MAX_NAMED else ""
+        found.append(f"what is known of processes and files needs {', '.join(lacking[:MAX_NAMED])}{more}, which zones are not asked for")
+    return found
+
+
 def needed(rules: list[ExpandedRule]) -> Needed:
     """What the enabled rules and the state need."""
     codes: dict[int, list[str]] = {code: ["state"] for code in state_codes()}
@@ -118,7 +189,8 @@ def needed(rules: list[ExpandedRule]) -> Needed:
             continue
         types = event_types(rule.tree)
         if types is None:
-            unbounded.append(rule.name)
+            if not speaks_of_notices(rule):
+                unbounded.append(rule.name)
             continue
         for name in types:
             for code in codes_by_type().get(name, ()):

@@ -316,6 +316,49 @@ class RecordChunk(betterproto.Message):
     """
 
 
+@dataclass(eq=False, repr=False)
+class GetSyscallsRequest(betterproto.Message):
+    pass
+
+
+@dataclass(eq=False, repr=False)
+class GetSyscallsReply(betterproto.Message):
+    choice: str = betterproto.string_field(1)
+    """edera.syscalls as configured."""
+
+    syscalls: List["Syscall"] = betterproto.message_field(2)
+    """
+    The set in force, by code; empty: the zones' default set, which only they know.
+    """
+
+    zones: List["ZoneSyscalls"] = betterproto.message_field(3)
+    problems: List[str] = betterproto.string_field(4)
+    """
+    Why the choice could not be made as configured, rules that see less than they ask for: a sentence each.
+    """
+
+    rules: int = betterproto.uint32_field(5)
+    """Rules that were read from edera.rules_files."""
+
+
+@dataclass(eq=False, repr=False)
+class Syscall(betterproto.Message):
+    code: int = betterproto.uint32_field(1)
+    """PPM_SC code."""
+
+    name: str = betterproto.string_field(2)
+    reasons: List[str] = betterproto.string_field(3)
+    """state", "rule NAME", "mirrored by CONSUMER", "configured", "all"."""
+
+
+@dataclass(eq=False, repr=False)
+class ZoneSyscalls(betterproto.Message):
+    id: str = betterproto.string_field(1)
+    name: str = betterproto.string_field(2)
+    codes: List[int] = betterproto.uint32_field(3)
+    """The codes that the zone is asked for; empty: its default set."""
+
+
 class CtlStub(betterproto.ServiceStub):
     async def get_status(
         self,
@@ -381,6 +424,23 @@ class CtlStub(betterproto.ServiceStub):
             "/edera_falcod.ctl.v1.Ctl/GetHealth",
             get_health_request,
             GetHealthReply,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        )
+
+    async def get_syscalls(
+        self,
+        get_syscalls_request: "GetSyscallsRequest",
+        *,
+        timeout: Optional[float] = None,
+        deadline: Optional["Deadline"] = None,
+        metadata: Optional["MetadataLike"] = None
+    ) -> "GetSyscallsReply":
+        return await self._unary_unary(
+            "/edera_falcod.ctl.v1.Ctl/GetSyscalls",
+            get_syscalls_request,
+            GetSyscallsReply,
             timeout=timeout,
             deadline=deadline,
             metadata=metadata,
@@ -477,6 +537,11 @@ class CtlBase(ServiceBase):
     ) -> "GetHealthReply":
         raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
 
+    async def get_syscalls(
+        self, get_syscalls_request: "GetSyscallsRequest"
+    ) -> "GetSyscallsReply":
+        raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
+
     async def resync(self, resync_request: "ResyncRequest") -> "ResyncReply":
         raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
 
@@ -523,6 +588,13 @@ class CtlBase(ServiceBase):
     ) -> None:
         request = await stream.recv_message()
         response = await self.get_health(request)
+        await stream.send_message(response)
+
+    async def __rpc_get_syscalls(
+        self, stream: "grpclib.server.Stream[GetSyscallsRequest, GetSyscallsReply]"
+    ) -> None:
+        request = await stream.recv_message()
+        response = await self.get_syscalls(request)
         await stream.send_message(response)
 
     async def __rpc_resync(
@@ -581,6 +653,12 @@ class CtlBase(ServiceBase):
                 grpclib.const.Cardinality.UNARY_UNARY,
                 GetHealthRequest,
                 GetHealthReply,
+            ),
+            "/edera_falcod.ctl.v1.Ctl/GetSyscalls": grpclib.const.Handler(
+                self.__rpc_get_syscalls,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                GetSyscallsRequest,
+                GetSyscallsReply,
             ),
             "/edera_falcod.ctl.v1.Ctl/Resync": grpclib.const.Handler(
                 self.__rpc_resync,

@@ -1,0 +1,1 @@
+"""Measures edera-falcod on real captures: `python -m bench --help`, docs/performance.md."""

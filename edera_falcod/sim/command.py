@@ -13,6 +13,8 @@ from .host import SimHost
 from .player import AtEnd, Play, Reopen
 from .script import COMMANDS, Line, Quit, ScriptError, command, do, pace, parse, run_lines, seconds
 
+DRAIN = 5.0  # seconds that streams may take to end before they are cut: a reader on a busy machine is this late
+
 HELP = "a simulated Edera host: zones that play captures, behind the same socket and calls as the real one"
 
 
@@ -111,6 +113,7 @@ async def serve(args: argparse.Namespace, stop: asyncio.Event) -> int:
     except* Quit:
         pass
     finally:
+        await host.drain(DRAIN)
         await host.stop()
         for name, opened, sent in [*host.removed, *((zone.name, zone.opened, zone.progress) for zone in host.zones.values())]:
             tell(f"zone {name}: {opened} streams, {sent.snapshots} snapshots, {sent.events} events sent")

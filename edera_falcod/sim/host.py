@@ -75,6 +75,8 @@ from .sender import Sender
 
 NAMESPACE: Final = uuid.UUID("5b0e6f6e-5f2b-4a53-9d57-ed0e5a000000")  # zone and workload ids are made of their names
 
+DRAIN_POLL: Final = 0.01  # seconds; grpclib tells nobody when a transport has sent all it had
+
 READY: Final = ZoneState(ZoneState.READY)
 _DESTROYED: Final = ZoneState(ZoneState.DESTROYED)
 _FAILED: Final = ZoneState(ZoneState.FAILED)
@@ -212,6 +214,7 @@ class SimHost(ControlServiceBase):
         self.zones: dict[str, SimZone] = {}  # by name
         self.lacks: set[str] = set()  # calls of lists that this daemon does not have
         self.removed: list[tuple[str, int, Progress]] = []  # name, streams opened, what was sent
+        self.leaving = False  # no more streams are opened
         self.hears = asyncio.Event()  # not set: calls are taken and not answered
         self.hears.set()
         self._all_closed = asyncio.Event()
@@ -236,6 +239,7 @@ class SimHost(ControlServiceBase):
         if self._server is not None:
             return
         self._unlink()
+        self.leaving = False
         server = _Server(self)
         await server.start(path=str(self.path))
         self._server = server
@@ -253,6 +257,20 @@ class SimHost(ControlServiceBase):
             self._all_closed.clear()
             await self._all_closed.wait()
         self._unlink()
+
+    async def drain(self, seconds: float) -> None:
+        """End all streams in an orderly way and open no others, as a daemon that is shut down: wait until what was begun has been sent
+        and has left us, but no longer than ``seconds``. Stalled streams stay as they are. ``stop`` comes next."""
+        self.leaving = True
+        players = [player for zone in self.zones.values() for player in zone.players if not player.paused]
+        for player in players:
+            player.finish()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not all(player.ended for player in players) or any(
+                    cast(asyncio.WriteTransport, transport).get_write_buffer_size() for transport in self._transports
+                ):
+                    await asyncio.sleep(DRAIN_POLL)
 
     async def restart(self, seconds: float = 0.0) -> None:
         """Stop, and listen again after ``seconds``."""
@@ -462,6 +480,8 @@ class SimHost(ControlServiceBase):
         if request is None:
             return
         zone = next((zone for zone in self.zones.values() if zone.id == request.zone_id), None)
+        if self.leaving:
+            raise GRPCError(Status.UNAVAILABLE, "the daemon is shutting down")
         if zone is None:
             raise GRPCError(Status.NOT_FOUND, f"zone {request.zone_id} not found")
         if zone.refuses:
@@ -487,6 +507,7 @@ class SimHost(ControlServiceBase):
                 leaver.cancel()
         finally:
             zone.players.remove(player)
+            player.ended = True
 
     async def _follow(self, stream: Any, zone: SimZone, player: Player | None) -> None:
         """Read the requests of a stream to their end."""

@@ -62,6 +62,7 @@ class Player:
     def __init__(self, feed: Feed, play: Play, progress: Progress, sender: Sender, syscalls: tuple[int, ...]) -> None:
         self.exited = asyncio.Event()  # the capture is over and the zone should exit
         self.paused = False
+        self.ended = False  # nothing more comes from it
         self.syscalls = syscalls
         self._feed = feed
         self._play = play

@@ -175,6 +175,29 @@ async def test_a_stream_is_cut_inside_a_message(host: SimHost) -> None:
             reader.call.status()
 
 
+async def test_a_host_that_is_shut_down_ends_what_it_has_begun(host: SimHost) -> None:
+    """Whoever reads to the end gets every event that was counted as sent, and no stream is opened any more."""
+    host.add_zone("web", CAPTURE, Play(speed=0, loop=True))
+    host.add_zone("stalled", CAPTURE, Play(speed=0))
+    async with Reader(host, "web") as reader, Reader(host, "stalled") as stalled:
+        await reader.read(100)
+        await stalled.read(1)
+        host.stall("stalled")
+        draining = asyncio.create_task(host.drain(10))
+        await reader.read(1 << 30)
+        await draining
+        assert len(reader.events) == host.zones["web"].progress.events
+        reader.call.status()
+        async with Reader(host, "web") as late:
+            await late.read(1)
+            with pytest.raises(Refused, match="UNAVAILABLE"):
+                late.call.status()
+    await host.stop()
+    await host.start()
+    async with Reader(host, "web") as again:
+        await again.read(1)
+
+
 async def test_stop_and_start(host: SimHost) -> None:
     host.add_zone("z", CAPTURE, Play(speed=0), limit=10)
     async with Reader(host, "z") as reader:

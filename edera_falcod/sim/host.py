@@ -267,7 +267,7 @@ class SimHost(ControlServiceBase):
             player.finish()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while not all(player.ended for player in players) or any(
+                while not all(player.ended for player in players) or any(  # noqa: ASYNC110, see DRAIN_POLL
                     cast(asyncio.WriteTransport, transport).get_write_buffer_size() for transport in self._transports
                 ):
                     await asyncio.sleep(DRAIN_POLL)

@@ -11,7 +11,7 @@ from typing import Final
 # name -> (one line of help, module with add_arguments(parser) and run(args) -> exit code)
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "run": ("run the daemon", "edera_falcod.daemon"),
-    "tail": ("show live events of the zones", "edera_falcod.tail"),
+    "tail": ("show live events of the zones", "edera_falcod.ops.tail"),
     "ctl": ("ask the running daemon how it is", "edera_falcod.ops.command"),
     "config": ("check, show and document the configuration", "edera_falcod.ops.configcommand"),
     "doctor": ("find out what is wrong, from Edera to Falco", "edera_falcod.ops.doctor"),
@@ -26,7 +26,7 @@ EPILOG: Final = """examples:
   edera-falcod run                        the daemon, with /etc/edera-falcod/config.toml if it is there
   edera-falcod ctl status                 is it well? (the exit code says so too)
   edera-falcod doctor                     what is wrong, from Edera to Falco, and what to do
-  edera-falcod tail -o '%evt.type %proc.name %fd.name'
+  edera-falcod tail 'evt.type = execve'     new programs of all zones, as they start
   edera-falcod fields proc                fields whose name begins with proc
   edera-falcod replay capture.scap --fields evt.type,proc.name
   edera-falcod COMMAND --help             options and examples of a command"""

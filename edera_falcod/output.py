@@ -33,6 +33,22 @@ def _near(name: str) -> str:
     return f"; did you mean {close[0]}?" if close else "; see: edera-falcod fields"
 
 
+def split_fields(text: str) -> list[str]:
+    """Field forms separated by commas; a comma in brackets separates nothing."""
+    forms: list[str] = []
+    depth = 0
+    current = ""
+    for c in text:
+        depth += (c == "[") - (c == "]")
+        if c == "," and depth <= 0:
+            forms.append(current)
+            current = ""
+        else:
+            current += c
+    forms.append(current)
+    return [form.strip() for form in forms if form.strip()]
+
+
 class Form:
     """One field as it is written, with its argument."""
 

@@ -22,7 +22,7 @@ from .falco.client import Client
 from .fields import forms as oracle
 from .fields import names, registry
 from .fields.reader import BlockTable, EventView
-from .output import EventTypes, Form, Format, FormatError, json_line, json_object
+from .output import EventTypes, Form, Format, FormatError, json_line, json_object, split_fields
 from .scap.errors import CaptureError
 from .sim.host import SimHost
 from .sim.player import Play
@@ -65,22 +65,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--stats", action="store_true", help="say on standard error how much there was and how long it took")
     parser.add_argument("-v", "--verbose", action="store_true", help="show the daemon's log")
-
-
-def split_fields(text: str) -> list[str]:
-    """Field forms separated by commas; a comma in brackets separates nothing."""
-    forms: list[str] = []
-    depth = 0
-    current = ""
-    for c in text:
-        depth += (c == "[") - (c == "]")
-        if c == "," and depth <= 0:
-            forms.append(current)
-            current = ""
-        else:
-            current += c
-    forms.append(current)
-    return [form.strip() for form in forms if form.strip()]
 
 
 class Printer:

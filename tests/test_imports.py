@@ -18,7 +18,7 @@ ROOMS = {
     "edera": {"scap"},
     "rules": {"scap", "fields"},
     "sim": {"scap", "edera"},
-    "ops": {"scap", "state", "fields", "falco", "edera", "config", "_pure"},
+    "ops": {"scap", "state", "fields", "falco", "edera", "rules", "config", "output", "_pure"},
 }
 # What sim may use of edera: the messages, not the client.
 SIM_OF_EDERA = {"edera_falcod.edera.proto", "edera_falcod.edera.control", "edera_falcod.edera.frames"}

@@ -30,13 +30,15 @@ EPILOG: Final = f"""examples:
   edera-falcod ctl status --json | jq '.zones[] | {{name, state}}'
   edera-falcod ctl zones -o name,state,counters.received
   edera-falcod ctl zone web-1
+  edera-falcod ctl tail 'evt.type = execve' -o '%edera.zone.name %proc.cmdline'
   edera-falcod ctl resync --all
   until edera-falcod ctl health --ready >/dev/null; do sleep 1; done
 
 {CODES}"""
 
 Call = Callable[[argparse.Namespace, CtlStub], Awaitable[int]]
-# name -> (one line of help, module, its function that adds arguments or "", its function that asks)
+# name -> (one line of help, module, its function that adds arguments or "", its function that asks; "": it is a command of its own,
+# with options of its own and a function `run`)
 COMMANDS: Final[dict[str, tuple[str, str, str, str]]] = {
     "status": ("the daemon at one glance; the exit code says whether all is well", "command", "", "ask_status"),
     "health": ("whether it is live and ready, also of each zone", "daemoncommand", "add_health", "ask_health"),
@@ -44,6 +46,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str, str]]] = {
     "zone": ("one zone: its past, its counters, its event types", "zonecommand", "add_zone", "ask_zone"),
     "processes": ("a zone's processes as they are known", "zonecommand", "add_processes", "ask_processes"),
     "syscalls": ("the system calls that zones are asked for, and why", "syscallcommand", "", "ask_syscalls"),
+    "tail": ("live events of the zones, as text or JSON", "tail", "add_arguments", ""),
     "resync": ("learn a zone, or all, anew", "zonecommand", "add_resync", "ask_resync"),
     "log-level": ("say more or less from now on, until the next reload", "daemoncommand", "add_log_level", "ask_log_level"),
     "reload": ("read the configuration again; says what needs a restart", "daemoncommand", "", "ask_reload"),
@@ -55,9 +58,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     commands = parser.add_subparsers(dest="ctl_command", metavar="COMMAND", required=True)
-    for name, (text, module, add, _) in COMMANDS.items():
+    for name, (text, module, add, ask) in COMMANDS.items():
         what, raw = text[0].upper() + text[1:] + ".", argparse.RawDescriptionHelpFormatter
         sub = commands.add_parser(name, help=text, description=what, epilog=CODES, formatter_class=raw)
+        if not ask:
+            importlib.import_module(f".{module}", __package__).add_arguments(sub)
+            continue
         sub.add_argument("--json", action="store_true", help="JSON of a stable shape (docs/operate.md)")
         sub.add_argument("--socket", metavar="PATH", help="the daemon's ctl socket (default: as configured)")
         sub.add_argument("-c", "--config", metavar="FILE", help="the configuration to find the socket in")
@@ -90,6 +96,8 @@ def run(args: argparse.Namespace) -> int:
     from .ctl import CALL_TIMEOUT
 
     _, module, _, ask = COMMANDS[args.ctl_command]
+    if not ask:
+        return int(importlib.import_module(f".{module}", __package__).run(args))
     call: Any = getattr(importlib.import_module(f".{module}", __package__), ask)
     try:
         path = args.socket or load(args.config).ctl.socket

@@ -8,8 +8,7 @@ from edera_falcod.falco.frames import EVENT_HEAD
 from edera_falcod.fields import slots
 from edera_falcod.fields.cells import Cells
 from edera_falcod.fields.reader import BlockTable, EventView
-from edera_falcod.output import EventTypes, Form, Format, FormatError, json_object, printed
-from edera_falcod.replay import split_fields
+from edera_falcod.output import EventTypes, Form, Format, FormatError, json_object, printed, split_fields
 
 
 def view(ts: int = 1_700_000_000_123_456_789, etype: bytes = b"openat", params: tuple[int, ...] = (), **texts: bytes) -> EventView:

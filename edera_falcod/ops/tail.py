@@ -1,4 +1,4 @@
-"""`edera-falcod tail`: live events from the daemon's consumer socket, as text or JSON."""
+"""`edera-falcod tail`, also `ctl tail`: live events from the daemon's consumer socket, as text or JSON."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import Final
 
-from . import __version__
-from .config import ConfigError, load
-from .edera.backoff import Backoff
-from .falco.client import Client, ClientRefused, Disconnected
-from .falco.frames import FrameError
-from .fields import registry, slots
-from .fields.reader import BlockTable, EventView
-from .fields.spec import Kind
-from .output import EventTypes, Form, Format, FormatError, info, is_notice, json_line, json_object
+from .. import __version__
+from ..config import ConfigError, load
+from ..edera.backoff import Backoff
+from ..falco.client import Client, ClientRefused, Disconnected
+from ..falco.frames import FrameError
+from ..fields import registry, slots
+from ..fields.reader import BlockTable, EventView, Value
+from ..fields.spec import Kind
+from ..output import EventTypes, Form, Format, FormatError, info, is_notice, json_line, json_object, split_fields
 
 DEFAULT_OUTPUT: Final = "%evt.time %edera.zone.name %proc.name(%proc.vpid) %evt.type %evt.args"
 DEFAULT_FIELDS: Final = (
@@ -26,20 +27,32 @@ DEFAULT_FIELDS: Final = (
     "edera.notice.kind", "edera.notice.text",
 )  # fmt: skip
 
+MARGIN: Final = 36  # characters of a condition that are shown on either side of what is wrong in it
+
 EPILOG: Final = """examples:
   edera-falcod tail
+  edera-falcod tail 'evt.type in (execve, execveat) and not proc.name in (sh, bash)'
+  edera-falcod tail 'fd.sport = 443 and user.uid != 0' -o '%edera.zone.name %proc.cmdline %fd.name'
   edera-falcod tail -o '%evt.time %evt.type %proc.cmdline %fd.name'
   edera-falcod tail --zone web-1 --zone 0d9c6a4e-...          only these zones, by name or id
   edera-falcod tail --json --fields evt.type,proc.name | jq .
   edera-falcod tail -n 10                                     ten events, then stop
 
-tail sees what comes from now on; it takes nothing from Falco, and when it is too slow only it loses events (which it says)."""
+A CONDITION is in Falco's language, written as for the host or for zones; macros and lists are not known here. `edera-falcod fields`
+lists what it may name. It filters what is shown: notices are shown whatever it says, unless --no-notices is given.
+
+tail sees what comes from now on; it takes nothing from Falco, and when it is too slow only it loses events (which it says).
+
+exit code: 0 ended as asked; 1 the daemon refuses; 2 the daemon cannot be had, or asked wrongly"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     default = DEFAULT_OUTPUT.replace("%", "%%")
+    parser.add_argument(
+        "condition", nargs="*", metavar="CONDITION", help="show only events for which this is true; its words may be given apart"
+    )
     parser.add_argument("-o", "--output", metavar="FORMAT", help=f"text with %%fields as in a rule's output (default: {default})")
     parser.add_argument("-j", "--json", action="store_true", help="one JSON object an event")
     parser.add_argument("-f", "--fields", metavar="A,B", help="the fields of --json")
@@ -55,18 +68,34 @@ def tell(text: str) -> None:
     print(f"edera-falcod tail: {text}", file=sys.stderr, flush=True)
 
 
+def condition(text: str) -> Callable[[tuple[EventView, int]], bool]:
+    """A predicate over events and their numbers. Raises FormatError that points at what is wrong."""
+    from ..rules.condition import ConditionError
+    from ..rules.evaluate import compile_condition
+
+    def getter(form: str) -> Callable[[tuple[EventView, int]], Value | None]:
+        found = Form(form)
+        return lambda event: found.value(*event)
+
+    try:
+        return compile_condition(text, getter)
+    except ConditionError as error:
+        start = max(0, error.offset - MARGIN)
+        shown = text[start : start + 2 * MARGIN].replace("\n", " ")
+        raise FormatError(f"condition: {error}\n  {shown}\n  {' ' * (error.offset - start)}^") from None
+
+
 class Tail:
     """Prints events until told to stop. ``shown`` counts them."""
 
     def __init__(self, args: argparse.Namespace) -> None:
-        from .replay import split_fields
-
         if args.output and (args.json or args.fields):
             raise FormatError("--output excludes --json and --fields")
         self.json: bool = args.json or bool(args.fields)
         self.forms = [Form(form) for form in (split_fields(args.fields) if args.fields else DEFAULT_FIELDS)]
         self.format = Format(args.output or DEFAULT_OUTPUT)
         self.custom = bool(args.output)
+        self.test = condition(" ".join(args.condition)) if args.condition else None
         self.zones: frozenset[str] = frozenset(args.zone)
         self.count: int = args.count
         self.notices = not args.no_notices
@@ -84,6 +113,8 @@ class Tail:
             zone = view.block(Kind.ZONE)
             if zone is None or not {zone.text(slots.EDERA_ZONE_ID), zone.text(slots.EDERA_ZONE_NAME)} & self.zones:
                 return True
+        if self.test is not None and not notice and not self.test((view, self.num)):
+            return True
         if self.json:
             print(json_line(json_object(view, self.num, self.types.of(view), self.forms)))
         elif notice and not self.custom:
@@ -123,12 +154,12 @@ async def follow(tail: Tail, path: str, wait: bool) -> int:
             return 1
         except PermissionError:
             tell(f"{path}: permission denied; run as root or as a member of falco.group")
-            return 1
+            return 2
         except (Disconnected, FrameError, TimeoutError, OSError) as error:
             reason = (error.strerror if isinstance(error, OSError) else "") or str(error) or "no answer"
             if not wait:
-                tell(f"{path}: {reason}")
-                return 1
+                tell(f"{path}: {reason}; is the daemon running? (systemctl status edera-falcod)")
+                return 2
             delay = backoff.next()
             tell(f"{path}: {reason}; is the daemon running? Trying again in {delay:.1f} s")
         finally:
@@ -148,7 +179,7 @@ async def until_told(tail: Tail, path: str, wait: bool) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit code: 0 ended as asked, 1 the daemon cannot be had, 2 asked wrongly."""
+    """Exit code: 0 ended as asked, 1 the daemon refuses, 2 it cannot be had or was asked wrongly."""
     try:
         tail = Tail(args)
         path = args.socket or load(args.config).falco.socket

@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup shim sinsp demo test check rules-check bench generate clean
+.PHONY: help setup shim sinsp demo test check rules-check fuzz bench generate clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ check: $(STAMP) ## Linters, types, generated files
 
 rules-check: $(STAMP) shim ## Retarget the rules files of RULES_DIR and compile each rule in the real libsinsp
 	@$(BIN)/python tools/rules_check.py "$(RULES_DIR)"
+
+fuzz: $(STAMP) ## Run the fuzzers, FUZZ_SECONDS each (default 60); FUZZ="NAME ..." chooses, FUZZ_JOBS at a time
+	@$(BIN)/python tools/fuzz.py --seconds $(or $(FUZZ_SECONDS),60) --jobs $(or $(FUZZ_JOBS),1) $(FUZZ)
 
 bench: $(STAMP) shim ## Measure (prints a table; BENCH_JSON=FILE writes the figures)
 	@$(BIN)/python -m bench $(if $(BENCH_JSON),--json $(BENCH_JSON))

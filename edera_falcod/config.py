@@ -269,7 +269,7 @@ class User(Words):
     @staticmethod
     def number(word: str) -> int:
         try:
-            return int(word) if word.isdigit() else pwd.getpwnam(word).pw_uid
+            return _id(word) if word.isdigit() else pwd.getpwnam(word).pw_uid
         except KeyError:
             raise ValueError from None
 
@@ -287,7 +287,7 @@ class Group(Words):
     @staticmethod
     def number(word: str) -> int:
         try:
-            return int(word) if word.isdigit() else grp.getgrnam(word).gr_gid
+            return _id(word) if word.isdigit() else grp.getgrnam(word).gr_gid
         except KeyError:
             raise ValueError from None
 
@@ -303,6 +303,14 @@ class OneGroup(Kind):
             raise ValueError
         Group.number(str(value))
         return str(value)
+
+
+def _id(word: str) -> int:
+    """A uid or gid. The last number of 32 bits is none: chown(2) takes it for "leave it"."""
+    number = int(word)
+    if number >= (1 << 32) - 1:
+        raise ValueError
+    return number
 
 
 def _bad() -> Any:

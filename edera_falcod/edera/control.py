@@ -137,6 +137,16 @@ _READ: Final = 64 << 10
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
+# The Python types of a field's values; all other types are whole numbers
+_TYPES: Final[dict[str, type | tuple[type, ...]]] = {
+    betterproto.TYPE_STRING: str,
+    betterproto.TYPE_BYTES: bytes,
+    betterproto.TYPE_BOOL: bool,
+    betterproto.TYPE_DOUBLE: float,
+    betterproto.TYPE_FLOAT: float,
+    betterproto.TYPE_MESSAGE: (betterproto.Message, datetime, timedelta),
+}
+
 _M = TypeVar("_M")
 
 
@@ -146,11 +156,37 @@ def present(message: Any) -> bool:
 
 
 def parse(kind: type[_M], data: bytes) -> _M:
-    """``data`` as a message of class ``kind``. Raises ``Unreadable`` for whatever betterproto trips over."""
+    """``data`` as a message of class ``kind``. Raises ``Unreadable`` for whatever betterproto trips over, and for what it takes although
+    it is not of the field's type."""
     try:
-        return kind.FromString(data)  # type: ignore[attr-defined, no-any-return]
+        message: _M = kind.FromString(data)  # type: ignore[attr-defined]
     except Exception as error:  # it raises what comes: ValueError, EOFError, UnicodeDecodeError, struct.error, ...
         raise Unreadable(f"{kind.__name__}: {error}") from error
+    _check(message)
+    return message
+
+
+def _check(message: Any) -> None:
+    """betterproto takes a field of any wire type and leaves there what it made of it: a list where one number belongs, a number where a
+    text or a message does. Raises ``Unreadable``."""
+    about = message._betterproto
+    for name, meta in about.meta_by_field_name.items():
+        value = message.__dict__.get(name, betterproto.PLACEHOLDER)
+        if value is betterproto.PLACEHOLDER or (value is None and meta.optional):
+            continue
+        if meta.proto_type == betterproto.TYPE_MAP:
+            (key_type, value_type), values = meta.map_types, value
+            good = isinstance(value, dict) and all(isinstance(key, _TYPES.get(key_type, int)) for key in value)
+            values, kind = value.values() if good else (), _TYPES.get(value_type, int)
+        else:
+            repeated = about.default_gen[name] is list
+            good = isinstance(value, list) == repeated
+            values, kind = value if repeated and good else (value,), _TYPES.get(meta.proto_type, int)
+        if not good or not all(isinstance(each, kind) for each in values):
+            raise Unreadable(f"{type(message).__name__}.{name} has a value of another type")
+        for each in values:
+            if isinstance(each, betterproto.Message):
+                _check(each)
 
 
 def nanoseconds(time: datetime) -> int:

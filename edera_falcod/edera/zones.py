@@ -213,7 +213,14 @@ class Zones:
             del self._refused[zone_id]
 
     def _update(self, zone: ZoneInfo) -> None:
-        """What the daemon says of a zone now."""
+        """What the daemon says of a zone now. An error of ours in reading it costs that zone alone."""
+        try:
+            self._take(zone)
+        except Exception:
+            self.counters["fault.internal"] += 1
+            self._log.exception("internal error in taking what the daemon says of a zone", zone=zone.id)
+
+    def _take(self, zone: ZoneInfo) -> None:
         why = refusal(zone)
         stream = self.streams.get(zone.id)
         if why:

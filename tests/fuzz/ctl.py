@@ -23,14 +23,23 @@ from edera_falcod.ops.access import SERVICE
 from edera_falcod.ops.ctl import Ctl, CtlServer
 from edera_falcod.ops.http import HttpServer
 from edera_falcod.ops.operations import Operations, Reloaded
-from edera_falcod.ops.proto.ctl import CtlStub, GetHealthReply, GetStatusReply, GetStatusRequest, GetZoneRequest, ResyncRequest, ZoneStatus
+from edera_falcod.ops.proto.ctl import (
+    CtlStub,
+    GetHealthReply,
+    GetStatusReply,
+    GetStatusRequest,
+    GetSyscallsReply,
+    GetZoneRequest,
+    ResyncRequest,
+    ZoneStatus,
+)
 from edera_falcod.pipeline import Pipelines
 
 from .dice import Dice
 
 LONG = 5.0  # seconds: neither answered nor closed
 CALL, RAW, HTTP = range(3)
-METHODS = ("GetStatus", "GetZone", "GetProcesses", "GetHealth", "Resync", "SetLogLevel", "Reload", "Nothing")
+METHODS = ("GetStatus", "GetZone", "GetProcesses", "GetHealth", "Resync", "SetLogLevel", "Reload", "GetSyscalls", "Nothing")
 EVERY = 64  # inputs between calls of a well-behaved client
 
 
@@ -88,6 +97,7 @@ class Rig:
             health=GetHealthReply,
             set_level=lambda level: {"info": "info"}[level] if level == "info" else _bad(level),
             reload=Reloaded,
+            syscalls=GetSyscallsReply,
         )
         self.ctl = CtlServer(Ctl(operations))
         await self.ctl.start(self.ctl_socket)

@@ -141,6 +141,7 @@ async def daemon(config: Config) -> list[Finding]:
     from grpclib.exceptions import GRPCError, StreamTerminatedError
 
     from .ctl import get_status
+    from .screen import version_note
     from .shapes import causes, total
 
     path = config.ctl.socket
@@ -181,6 +182,8 @@ async def daemon(config: Config) -> list[Finding]:
             found.append(Finding("Drops", WRONG, f"consumer {consumer.name} has lost {dropped} events since the daemon started", remedy))
         if consumer.connected:
             found.append(Finding("Consumer", GOOD, f"{consumer.name} is connected ({consumer.version})"))
+            if note := version_note(consumer, reply.registry.fields):
+                found.append(Finding("Consumer", HINT, note.partition("; ")[0], note.partition("; ")[2]))
         elif consumer.name in falco:
             remedy = "is Falco running with the plugin, and does its init_config name this socket? (journalctl -u falco)"
             found.append(Finding("Consumer", WRONG, f"{consumer.name} is not connected; its events are kept for buffer.age", remedy))

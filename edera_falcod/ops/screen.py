@@ -36,6 +36,16 @@ def consumer_line(one: ConsumerStatus, now: float, on: bool = False) -> str:
     )
 
 
+def version_note(one: ConsumerStatus, ours: int) -> str:
+    """What is to be said of a consumer whose registry is not as long as ``ours``, "" if nothing; it is served all the same."""
+    if not one.fields or one.fields == ours:
+        return ""
+    known = f"({one.version}): it knows {one.fields} fields, the daemon {ours}"
+    if one.fields < ours:
+        return f"consumer {one.name} is older {known}; restart it to load the installed plugin"
+    return f"consumer {one.name} is newer {known}; upgrade or restart the daemon"
+
+
 def status_text(reply: GetStatusReply, now: float, on: bool = False) -> str:
     """One screen of 80 columns."""
     daemon, edera, registry = reply.daemon, reply.edera, reply.registry
@@ -70,6 +80,8 @@ def status_text(reply: GetStatusReply, now: float, on: bool = False) -> str:
     lines.append(f"  {'CONSUMER':22} {'STATE':12} {'FOR':>6} {'SENT':>7} {'DONE':>7} {'WAIT':>6} {'LOST':>6}")
     lines += [consumer_line(one, now, on) for one in reply.consumers]
     for one in reply.consumers:
+        if note := version_note(one, registry.fields):
+            lines += wrapped("  ~ ", note)
         for cause, lost in causes(one.counters, "dropped").items():
             lines += wrapped("  ! ", f"consumer {one.name}: {lost} dropped, {cause}")
     return "\n".join(lines)

@@ -88,6 +88,7 @@ def consumer_json(one: ConsumerStatus) -> dict[str, Any]:
     return {
         "name": one.name,
         "version": one.version,
+        "fields": one.fields,
         "connected": one.connected,
         "since": one.since,
         "sent": one.sent,

@@ -155,6 +155,7 @@ def _consumer(view: View, consumer: Consumer) -> ConsumerStatus:
         acknowledged=total.acknowledged,
         waiting=total.waiting,
         counters=counters,
+        fields=link.hello.fields if link is not None and link.hello is not None else 0,
     )
 
 

@@ -94,18 +94,28 @@ def test_the_wheel_installs_into_a_fresh_environment_and_runs(unpacked: Path, tm
     run(tmp_path / "venv/bin/pip", "check", timeout=30)
 
 
-def test_the_compiled_wheel_asks_for_its_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    sys.path.insert(0, str(ROOT / "packaging"))
-    try:
-        import build_backend
-    finally:
-        sys.path.pop(0)
-    monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(build_backend.build_meta, "get_requires_for_build_wheel", lambda settings=None: ["wheel"])
-    monkeypatch.delenv("EDERA_FALCOD_COMPILE", raising=False)
-    assert build_backend.get_requires_for_build_wheel() == ["wheel"]
-    monkeypatch.setenv("EDERA_FALCOD_COMPILE", "1")
-    assert build_backend.get_requires_for_build_wheel() == ["wheel", build_backend.COMPILER]
+def test_the_compiled_wheel_asks_for_its_compiler_and_needs_it_only_to_build(source: Path, tmp_path: Path) -> None:
+    """Without mypyc, as in the environment that pip makes: what it is asked before it has installed what the answer says."""
+    script = f"""
+import os, sys
+sys.modules["mypyc"] = None
+given = sys.argv[1]
+sys.path.insert(0, "packaging")
+import build_backend
+print(build_backend.get_requires_for_build_wheel(), file=sys.stderr)
+print(build_backend.prepare_metadata_for_build_wheel({str(tmp_path)!r}), file=sys.stderr)
+assert os.environ.get("EDERA_FALCOD_COMPILE") == given
+"""
+    for compiled, asked in (("1", "['mypy>=2.4,<3']"), ("0", "[]")):
+        done = subprocess.run(
+            [sys.executable, "-c", script, compiled], cwd=source, env={**os.environ, "EDERA_FALCOD_COMPILE": compiled},
+            capture_output=True, text=True, timeout=50,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        lines = done.stderr.split("\n")
+        assert lines[0] == asked and f"edera_falcod-{VERSION}.dist-info" in lines
+        assert f"Version: {VERSION}\n" in (tmp_path / f"edera_falcod-{VERSION}.dist-info" / "METADATA").read_text()
+        shutil.rmtree(tmp_path / f"edera_falcod-{VERSION}.dist-info")
 
 
 def test_versions_agree() -> None:

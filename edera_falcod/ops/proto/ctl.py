@@ -141,6 +141,10 @@ class ConsumerStatus(betterproto.Message):
     acknowledged: int = betterproto.uint64_field(6)
     waiting: int = betterproto.uint64_field(7)
     counters: List["Counter"] = betterproto.message_field(8)
+    fields: int = betterproto.uint32_field(9)
+    """
+    How many fields of the registry it knows; 0 while it is not connected.
+    """
 
 
 @dataclass(eq=False, repr=False)

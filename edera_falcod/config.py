@@ -401,6 +401,12 @@ class CtlConfig:
     socket: str = option("/run/edera-falcod/ctl.sock", PathKind(), "The ctl socket.")
     mode: int = option(0o600, Mode(), "Its file mode.")
     group: str = option("", OneGroup(), "Its group; empty leaves the daemon's own.")
+    admin_groups: tuple[str, ...] = option(
+        (),
+        Group(),
+        "Groups whose members may change things through ctl (resync, log level, reload) and see processes' arguments, as root and the "
+        "daemon's own user may. Whoever else can connect may look.",
+    )
 
 
 @dataclass(frozen=True)

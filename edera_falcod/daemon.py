@@ -37,6 +37,7 @@ from .fields import registry
 from .fields.blocks import IDS
 from .fields.workload import Attribution
 from .ops import reload
+from .ops.access import Admins
 from .ops.ctl import Ctl, CtlServer
 from .ops.health import Watch
 from .ops.http import HttpServer, listen_on_loopback
@@ -74,11 +75,12 @@ def _settings(config: Config) -> Settings:
     )
 
 
+def _groups(words: tuple[str, ...]) -> frozenset[int]:
+    return frozenset([Group.number(word) for word in words])
+
+
 def _access(config: Config) -> Access:
-    return Access(
-        frozenset([User.number(user) for user in config.falco.allow_users]),
-        frozenset([Group.number(group) for group in config.falco.allow_groups]),
-    )
+    return Access(frozenset([User.number(user) for user in config.falco.allow_users]), _groups(config.falco.allow_groups))
 
 
 def _probe(name: str, good: bool, reasons: list[str]) -> tuple[HTTPStatus, str, str]:
@@ -134,7 +136,7 @@ class Daemon:
             reload=self.reload,
             syscalls=lambda: syscalls_reply(self.syscalls, self.zones),
         )
-        self.ctl = CtlServer(Ctl(operations))
+        self.ctl = CtlServer(Ctl(operations), Admins(_groups(config.ctl.admin_groups)))
         self.http = HttpServer({"/metrics": self._metrics, "/livez": self._livez, "/readyz": self._readyz}, self.log)
         self.lost_at: dict[str, float] = {}
         self.handed = 0  # events that the daemon before us has handed over
@@ -353,6 +355,7 @@ class Daemon:
             self._syscalls_changed()
         if "access" in groups:
             self.server.change_access(_access(config))
+            self.ctl.admins.groups = _groups(config.ctl.admin_groups)
         if "consumers" in groups:
             reload.declare(self.ring, config.falco.consumers)
         if "notices" in groups:

@@ -4,6 +4,7 @@ without a trace; and who may connect to it."""
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import socket
@@ -50,6 +51,7 @@ class Listener:
         if len(os.fsencode(self.path)) + 8 > MAX_PATH:
             raise ListenError(f"{self.path}: a socket's path may have at most {MAX_PATH - 8} bytes; choose a shorter one")
         try:
+            self._check_folder()
             self._take_lock()
         except OSError as error:
             hint = "make it, or choose another path" if isinstance(error, FileNotFoundError) else "run as its owner, or choose another path"
@@ -68,24 +70,33 @@ class Listener:
 
     def _adopt(self, kept: socket.socket, inode: int) -> bool:
         try:
-            there = os.stat(self.path, follow_symlinks=False)
+            there = self._own(self.path)
             names = (self.path, f"{self.path}.new")  # it was bound under the second, and renamed
             listening = kept.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 1
             fits = kept.family == socket.AF_UNIX and kept.type == socket.SOCK_STREAM and kept.getsockname() in names
-            if not (listening and fits and stat.S_ISSOCK(there.st_mode) and inode in (0, there.st_ino)):
+            if not (listening and fits and inode in (0, there.st_ino)):
                 kept.close()
                 return False
         except OSError:
             kept.close()
             return False
         kept.setblocking(False)
-        os.chmod(self.path, self.mode)
-        if self.group != -1:
-            os.chown(self.path, -1, self.group)
         self.socket = kept
         self.adopted = True
         self._inode = (there.st_dev, there.st_ino)
         return True
+
+    def _check_folder(self) -> None:
+        """Whoever may rename what lies in the folder may put a socket of their own in place of ours, and read what is meant for us. That is
+        root and we, and others only where a sticky bit keeps them off. Raises ListenError, OSError."""
+        folder = os.stat(os.path.dirname(self.path) or ".")
+        if folder.st_uid not in (0, os.geteuid()):
+            who = f"belongs to user {folder.st_uid}"
+        elif folder.st_mode & 0o022 and not folder.st_mode & stat.S_ISVTX:
+            who = "can be written by others"
+        else:
+            return
+        raise ListenError(f"{self.path}: its folder {who}, who could put another socket there; chown or chmod it, or choose another path")
 
     def _take_lock(self) -> None:
         path = self.path + ".lock"
@@ -123,17 +134,30 @@ class Listener:
         finally:
             os.umask(mask)
         try:
-            if self.group != -1:
-                os.chown(temporary, -1, self.group)
-            os.chmod(temporary, self.mode)
+            there = self._own(temporary)
             self.socket.listen(BACKLOG)
             os.rename(temporary, self.path)
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
             raise
-        there = os.stat(self.path, follow_symlinks=False)
         self._inode = (there.st_dev, there.st_ino)
+
+    def _own(self, path: str) -> os.stat_result:
+        """Give the socket at ``path`` its group and mode. Raises OSError, also for what is no socket of ours: never is a link followed,
+        nor anything changed that has taken the socket's place meanwhile."""
+        fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            there = os.fstat(fd)
+            if not stat.S_ISSOCK(there.st_mode) or there.st_uid not in (0, os.geteuid()):
+                raise OSError(errno.ESTALE, "somebody else has put something there")
+            itself = f"/proc/self/fd/{fd}"  # the way to change what an O_PATH descriptor stands for
+            if self.group != -1:
+                os.chown(itself, -1, self.group)
+            os.chmod(itself, self.mode)
+            return there
+        finally:
+            os.close(fd)
 
     def close(self, keep: bool = False) -> None:
         """Remove what we made; not what somebody else has put there since. ``keep``: the socket is kept for who follows us, so leave its

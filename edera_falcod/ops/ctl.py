@@ -1,19 +1,29 @@
-"""The ctl service: a gRPC service of our own on its own unix socket."""
+"""The ctl service: a gRPC service of our own on its own unix socket.
+
+grpclib keeps HTTP/2; what it has no limit for is limited here: connections, what one request may have, and how long a connection may be
+there without asking for anything.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Any, Final, cast
 
 from grpclib.client import Channel
+from grpclib.config import Configuration
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
+from grpclib.protocol import EventsProcessor, H2Protocol
 from grpclib.server import Server
+from h2.events import DataReceived
+from h2.events import Event as H2Event
+from h2.settings import SettingCodes
 
-from .access import guard
+from .access import Admins
 from .operations import Operations
 from .proto.ctl import (
     CtlBase,
@@ -37,6 +47,12 @@ from .proto.ctl import (
 )
 
 CALL_TIMEOUT: Final = 5.0  # seconds: a daemon that does not answer by then is not well
+MAX_CONNECTIONS: Final = 32  # some ctl and top at a time, and scripts
+MAX_STREAMS: Final = 8  # calls at a time on a connection; ours makes one
+MAX_REQUEST: Final = 64 << 10  # bytes of one call's requests: names and numbers
+IDLE_TIMEOUT: Final = 30.0  # seconds without a call, or for a call's request to be whole; ours calls at once, top every few seconds
+WINDOW: Final = 65_535  # bytes: HTTP/2's least, and as much as a request may have
+MAX_HEADERS: Final = 16 << 10  # bytes of a call's headers, uncompressed; ours have 300
 
 
 class Ctl(CtlBase):
@@ -74,12 +90,83 @@ class Ctl(CtlBase):
         return self._operations.reloaded()
 
 
-class CtlServer:
-    """Serves ``ctl`` on ``listening``, which stays the caller's."""
+class _Processor(EventsProcessor):
+    """grpclib's, with a limit on what a call may send; and frames of extensions are ignored, as HTTP/2 says, where grpclib raises."""
+
+    def process(self, event: H2Event) -> None:
+        if event.__class__ in getattr(self, "processors", ()):
+            super().process(event)
+
+    def process_data_received(self, event: DataReceived) -> None:
+        super().process_data_received(event)
+        stream = self.streams.get(event.stream_id)
+        if stream is not None and stream.data_received > MAX_REQUEST:
+            self.close("request too large")
+
+
+class _Protocol(H2Protocol):
+    """grpclib's, for one of at most MAX_CONNECTIONS, which calls now and then or is closed."""
+
+    def __init__(self, server: LimitedServer, *args: Any) -> None:
+        super().__init__(*args)
+        self._server = server
+        self._calls = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is no instance of it
+        self.processor = _Processor(self.handler, self.connection)
+        self.connection._connection.update_settings(
+            {SettingCodes.MAX_CONCURRENT_STREAMS: MAX_STREAMS, SettingCodes.MAX_HEADER_LIST_SIZE: MAX_HEADERS}
+        )
+        self.connection.flush()
+        self._server.connections.add(self)
+        if len(self._server.connections) > MAX_CONNECTIONS:
+            self._server.refused += 1
+            self._transport.abort()
+        else:
+            self._look()
+
+    def _look(self) -> None:
+        """Close a connection that has not made a call since we last looked and has none open, or one that is not asked to its end."""
+        streams = self.processor.streams.values()
+        idle = self.connection.streams_started == self._calls and not streams
+        late = any(not stream.buffer._eof and time.monotonic() - (stream.created or 0.0) >= IDLE_TIMEOUT for stream in streams)
+        if self._timer is not None and (idle or late):
+            self.processor.close("idle")
+            return
+        self._calls = self.connection.streams_started
+        self._timer = asyncio.get_running_loop().call_later(IDLE_TIMEOUT, self._look)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._server.connections.discard(self)
+
+
+class LimitedServer(Server):
+    """``connections``: those that are open. ``refused``: how many were one too many."""
 
     def __init__(self, ctl: Ctl) -> None:
-        self._server = Server([ctl])
-        guard(self._server)
+        super().__init__([ctl], config=Configuration(http2_connection_window_size=WINDOW, http2_stream_window_size=WINDOW))
+        self.connections: set[_Protocol] = set()
+        self.refused = 0
+
+    def _protocol_factory(self) -> H2Protocol:
+        made = super()._protocol_factory()
+        return _Protocol(self, made.handler, made.config, made.h2_config)
+
+
+class CtlServer:
+    """Serves ``ctl`` on ``listening``, which stays the caller's. ``admins``: who may change things."""
+
+    def __init__(self, ctl: Ctl, admins: Admins | None = None) -> None:
+        self.admins = admins if admins is not None else Admins()
+        self._server = LimitedServer(ctl)
+        self.admins.guard(self._server)
         self._started = False
 
     async def start(self, listening: socket.socket) -> None:
@@ -90,6 +177,8 @@ class CtlServer:
         if not self._started:
             return
         self._server.close()
+        for protocol in list(self._server.connections):
+            protocol.processor.close("the daemon stops")
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._server.wait_closed(), CALL_TIMEOUT)
 

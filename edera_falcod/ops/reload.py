@@ -29,6 +29,7 @@ LIVE: Final[dict[str, str]] = {
     "buffer.age": "buffer",
     "buffer.drain": "",  # read when it is needed
     "buffer.handover": "",
+    "ctl.admin_groups": "access",
     "log.level": "log",
     "log.format": "log",
 }

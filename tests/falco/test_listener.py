@@ -112,3 +112,76 @@ def test_who_may_connect(tmp_path: Path) -> None:
     assert Access(groups=frozenset({4712})).allows(stranger)
     assert not Access(users=frozenset({1}), groups=frozenset({1})).allows(stranger)
     assert Access(users=frozenset({1})).allows(peer)
+
+
+def test_a_folder_that_others_can_write_is_refused(tmp_path: Path) -> None:
+    """They could put a socket of their own in place of ours; with a sticky bit they cannot."""
+    folder = tmp_path / "open"
+    folder.mkdir()
+    for mode in (0o770, 0o777, 0o702):
+        folder.chmod(mode)
+        with pytest.raises(ListenError, match="can be written by others"):
+            Listener(str(folder / "s.sock")).open()
+        assert list(folder.iterdir()) == []
+    folder.chmod(0o1777)
+    listener = Listener(str(folder / "s.sock"))
+    listener.open()
+    listener.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir(0o755)
+    os.chown(folder, 12345, -1)
+    with pytest.raises(ListenError, match="belongs to user 12345"):
+        Listener(str(folder / "s.sock")).open()
+
+
+@pytest.mark.parametrize("name", ["s.sock.new", "s.sock", "s.sock.lock"])
+def test_no_link_is_followed(tmp_path: Path, name: str) -> None:
+    """What a link leads to keeps its mode, group and content; a link in the way is replaced, or refused."""
+    precious = tmp_path / "precious"
+    precious.write_text("x")
+    precious.chmod(0o600)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / name).symlink_to(precious)
+    listener = Listener(str(folder / "s.sock"), 0o666)
+    if name == "s.sock.new":
+        listener.open()
+        listener.close()
+    else:
+        with pytest.raises(ListenError):
+            listener.open()
+    assert precious.read_text() == "x" and stat.S_IMODE(precious.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("what", ["link", "file", "theirs", "nothing"])
+def test_what_takes_the_sockets_place_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """Between bind(2) and chmod(2) somebody swaps it, as root in a sticky folder could."""
+    if what == "theirs" and os.geteuid() != 0:
+        pytest.skip("only root can give a socket away")
+    precious = tmp_path / "precious"
+    precious.write_text("x")
+    precious.chmod(0o600)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    real = Listener._own
+
+    def swapped(self: Listener, path: str) -> os.stat_result:
+        if what == "theirs":
+            os.chown(path, 12345, -1)
+        else:
+            os.unlink(path)
+        if what == "link":
+            os.symlink(precious, path)
+        if what == "file":
+            os.link(precious, path)
+        return real(self, path)
+
+    monkeypatch.setattr(Listener, "_own", swapped)
+    with pytest.raises(ListenError, match="cannot listen"):
+        Listener(str(folder / "s.sock"), 0o666).open()
+    assert precious.read_text() == "x" and stat.S_IMODE(precious.stat().st_mode) == 0o600
+    assert not (folder / "s.sock").exists() and not (folder / "s.sock.lock").exists()

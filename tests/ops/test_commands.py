@@ -15,7 +15,6 @@ import pytest
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 
-from edera_falcod.falco.listener import Peer
 from edera_falcod.ops import access, operations, text
 from edera_falcod.ops.ctl import connected
 from edera_falcod.ops.proto.ctl import GetProcessesRequest, GetZoneRequest, ReloadRequest, ResyncRequest, SetLogLevelRequest
@@ -232,7 +231,7 @@ async def test_without_a_daemon_errors_say_what_to_do(tmp_path: Path) -> None:
 
 
 async def test_who_may_only_look_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(access, "trusted", lambda peer: False)
+    monkeypatch.setattr(access.Admins, "trusted", lambda admins, peer: False)
     async with world(tmp_path) as one:
         one.host.add_zone("a", CAPTURE, FAST, limit=20)
         await until(lambda: one.host.zones["a"].opened)
@@ -251,11 +250,6 @@ async def test_who_may_only_look_changes_nothing(tmp_path: Path, monkeypatch: py
             assert [page async for page in stub.get_processes(GetProcessesRequest("a"))]
         assert one.host.zones["a"].opened == 1
     assert {"Resync", "SetLogLevel", "Reload", "Record"} <= access.CHANGING
-
-
-@pytest.mark.parametrize(("uid", "good"), [(0, True), (os.geteuid(), True), (os.geteuid() + 12345, False)])
-def test_root_and_the_daemons_own_user_are_trusted(uid: int, good: bool) -> None:
-    assert access.trusted(Peer(1, uid, frozenset())) is good
 
 
 def test_colour_is_for_terminals_only(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ ROOMS = ("scap", "state", "fields")
 # Not on the way of an event, and made of what mypyc does not compile well: dataclasses and enums that only describe.
 INTERPRETED = {
     "__init__.py", "spec.py", "capture.py", "forms.py", "layout.py", "declare.py", "catalog.py", "catalog_evt.py", "catalog_proc.py",
-    "catalog_fd.py", "catalog_zone.py", "registry.py", "markdown.py", "views.py", "reader.py",
+    "catalog_fd.py", "catalog_zone.py", "registry.py", "markdown.py", "views.py", "reader.py", "recording.py",
 }  # fmt: skip
 # What of the falco room is on an event's way; the rest is asyncio.
 DELIVERY = ("frames.py", "accounting.py", "ring.py", "batch.py", "notices.py", "zoneblock.py")

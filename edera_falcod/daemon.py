@@ -43,6 +43,7 @@ from .ops.health import Watch
 from .ops.http import HttpServer, listen_on_loopback
 from .ops.metrics import CONTENT_TYPE, Scrape, Source
 from .ops.operations import Operations, Reloaded
+from .ops.record import Recorder
 from .ops.status import GRACE, View, ZoneFacts, status, unwell, zone_status
 from .ops.systemd import Notifier, inherited
 from .pipeline import Pipelines
@@ -135,6 +136,7 @@ class Daemon:
             set_level=self._set_level,
             reload=self.reload,
             syscalls=lambda: syscalls_reply(self.syscalls, self.zones),
+            recorder=Recorder(self.zones, log.get("ops")),
         )
         self.ctl = CtlServer(Ctl(operations), Admins(_groups(config.ctl.admin_groups)))
         self.http = HttpServer({"/metrics": self._metrics, "/livez": self._livez, "/readyz": self._readyz}, self.log)

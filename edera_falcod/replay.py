@@ -25,7 +25,7 @@ from .fields.reader import BlockTable, EventView
 from .output import EventTypes, Form, Format, FormatError, json_line, json_object, split_fields
 from .scap.errors import CaptureError
 from .sim.host import SimHost
-from .sim.player import Play
+from .sim.player import Play, Reopen
 
 NAME: Final = "replay"
 BUFFER: Final = 8 << 30  # bytes: a file has an end, so nothing is shed
@@ -50,7 +50,7 @@ class ReplayError(Exception):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("capture", metavar="CAPTURE", help="a .scap file, gzip-compressed or not")
+    parser.add_argument("capture", metavar="CAPTURE", help="a .scap file or a recording of `ctl record`, gzip-compressed or not")
     parser.add_argument("-j", "--json", action="store_true", help="one JSON object an event: num, ts, tid, cpu, etype, type, fields")
     parser.add_argument("-f", "--fields", metavar="A,B", help="only these fields, as rules write them (default with --json: all)")
     parser.add_argument("-o", "--output", metavar="FORMAT", help=f"text with %%fields (default: {DEFAULT_OUTPUT.replace('%', '%%')})")
@@ -118,9 +118,11 @@ class Replay:
         self.host = SimHost(folder / "edera.sock")
         self.zone = self.host.add_zone("replay", capture, Play(speed=0.0))
         assert self.zone.feed is not None
-        self.total = len(self.zone.feed)
+        self.total = self.zone.feed.events
         self.daemon = Daemon(daemon_config(folder), first_seq=1)
-        if not as_zone:
+        if self.zone.feed.recorded:
+            self.zone.play.reopen = Reopen.CONTINUE  # where a reply of it makes the daemon open the stream again
+        elif not as_zone:
             self.zone.feed.boot_epoch = 0
             self.daemon.pipelines.removes_threads = False
         self.served = 0

@@ -110,6 +110,7 @@ class ZoneStream:
         self.reason = ""
         self.counters: Counter[str] = Counter()
         self.history: deque[Step] = deque(maxlen=HISTORY)
+        self.taps: list[Callable[[list[bytes]], None]] = []  # are shown what comes before the sink gets it; must neither wait nor raise
         self._links = links
         self._sink = sink
         self._settings = settings
@@ -360,6 +361,8 @@ class ZoneStream:
 
     async def _hand(self, messages: list[bytes]) -> Action:
         """Give messages to the sink; what follows from them."""
+        for tap in self.taps:
+            tap(messages)
         action: Action | None = None
         found = Verdict.OK
         zone = self.zone.id
@@ -410,6 +413,8 @@ class ZoneStream:
                 while splitter.fault is None:
                     messages = splitter.feed(call.take(TURN))
                     self.counters["messages"] += len(messages)
+                    for tap in self.taps:
+                        tap(messages)
                     at = 0
                     while at < len(messages):
                         at, _ = self._sink.messages(self.zone.id, messages, at)

@@ -48,6 +48,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str, str]]] = {
     "syscalls": ("the system calls that zones are asked for, and why", "syscallcommand", "", "ask_syscalls"),
     "tail": ("live events of the zones, as text or JSON", "tail", "add_arguments", ""),
     "resync": ("learn a zone, or all, anew", "zonecommand", "add_resync", "ask_resync"),
+    "record": ("write a zone's raw stream to a file, for replay and bug reports", "recordcommand", "add_record", "ask_record"),
     "log-level": ("say more or less from now on, until the next reload", "daemoncommand", "add_log_level", "ask_log_level"),
     "reload": ("read the configuration again; says what needs a restart", "daemoncommand", "", "ask_reload"),
     "version": ("versions of this program and of the daemon", "daemoncommand", "", "ask_version"),

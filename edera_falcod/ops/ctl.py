@@ -38,6 +38,8 @@ from .proto.ctl import (
     GetZoneReply,
     GetZoneRequest,
     ProcessPage,
+    RecordChunk,
+    RecordRequest,
     ReloadReply,
     ReloadRequest,
     ResyncReply,
@@ -85,6 +87,11 @@ class Ctl(CtlBase):
             return SetLogLevelReply(self._operations.set_level(set_log_level_request.level))
         except ValueError as error:
             raise GRPCError(Status.INVALID_ARGUMENT, str(error)) from None
+
+    async def record(self, record_request: RecordRequest) -> AsyncIterator[RecordChunk]:
+        async with contextlib.aclosing(self._operations.record(record_request)) as chunks:  # also when the caller goes
+            async for chunk in chunks:
+                yield chunk
 
     async def reload(self, reload_request: ReloadRequest) -> ReloadReply:
         return self._operations.reloaded()

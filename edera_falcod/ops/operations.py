@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -26,10 +26,13 @@ from .proto.ctl import (
     GetZoneReply,
     Process,
     ProcessPage,
+    RecordChunk,
+    RecordRequest,
     ReloadReply,
     ZoneStatus,
     ZoneStep,
 )
+from .record import Recorder
 
 PAGE: Final = 64  # processes in one message: some 3 ms of encoding, so that a call for a large zone holds nobody up
 MAX_PROCESSES: Final = 8192  # a call shows; more are left out, and said so
@@ -76,6 +79,7 @@ class Operations:
     set_level: Callable[[str], str]
     reload: Callable[[], Reloaded]
     syscalls: Callable[[], GetSyscallsReply]
+    recorder: Recorder
 
     def find(self, text: str) -> tuple[str, ZoneStream]:
         """The zone of this id, name, or beginning of an id. Raises NOT_FOUND or INVALID_ARGUMENT."""
@@ -137,6 +141,10 @@ class Operations:
         for zone_id in chosen:
             self.zones.resync(zone_id, "asked for by ctl")
         return [self.zones.streams[zone_id].zone.name or zone_id for zone_id in chosen]
+
+    def record(self, request: RecordRequest) -> AsyncGenerator[RecordChunk, None]:
+        """See record.py. Has to be closed by whoever does not read it to its end."""
+        return self.recorder.record(self.find(request.zone)[0], request)
 
     def reloaded(self) -> ReloadReply:
         found = self.reload()

@@ -89,7 +89,7 @@ async def serve(args: argparse.Namespace, stop: asyncio.Event) -> int:
         for line in first:
             await do(host, line, play)
             zone = host.zones[line.words[1]]
-            tell(f"zone {zone.name} ({zone.id}) is ready: {len(zone.feed) if zone.feed is not None else 0} events")
+            tell(f"zone {zone.name} ({zone.id}) is ready: {zone.feed.events if zone.feed is not None else 0} events")
     except ScriptError as error:
         tell(str(error))
         return 2

@@ -69,7 +69,8 @@ from ..edera.control import (
     monitor_request,
 )
 from ..scap.capture import Interface
-from .feed import Feed, framed
+from ..scap.recording import framed
+from .feed import Playable, playable
 from .player import Play, Player, Progress
 from .sender import Sender
 
@@ -127,7 +128,7 @@ class SimZone:
         self.interfaces: list[Interface] = []
         self.workloads: list[SimWorkload] = []
         self.play = play
-        self.feed: Feed | None = None
+        self.feed: Playable | None = None
         self.progress = Progress()
         self.players: list[Player] = []
         self.refuses = False  # its streams are refused
@@ -314,7 +315,7 @@ class SimHost(ControlServiceBase):
         zone.state = ZoneState.from_string(state.upper())
         zone.annotations = dict(annotations or {})
         if capture is not None:
-            zone.feed = Feed(capture, zone.id, limit=limit)
+            zone.feed = playable(capture, zone.id, limit=limit)
             zone.interfaces = zone.feed.interfaces
         self.zones[name] = zone
         self.announce(zone)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, final
 
-from .feed import TONIC_BUFFER, Feed, choice
+from .feed import TONIC_BUFFER, Playable, choice
 from .sender import Sender
 
 _GAP: Final = 1_000_000_000  # ns between a lap's last and the next one's first event
@@ -59,7 +59,7 @@ class Player:
     """One stream. ``push``, ``finish``, ``cut``, ``pause`` and ``resume`` take effect between two writes. While it is paused nothing is
     sent, not even its end."""
 
-    def __init__(self, feed: Feed, play: Play, progress: Progress, sender: Sender, syscalls: tuple[int, ...]) -> None:
+    def __init__(self, feed: Playable, play: Play, progress: Progress, sender: Sender, syscalls: tuple[int, ...]) -> None:
         self.exited = asyncio.Event()  # the capture is over and the zone should exit
         self.paused = False
         self.ended = False  # nothing more comes from it
@@ -157,7 +157,7 @@ class Player:
         shift = progress.shift
         if await self._interrupted():
             return
-        await self._send([feed.snapshot(shift)])
+        await self._send([feed.snapshot_at(progress.index, shift)])
         progress.snapshots += 1
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -175,8 +175,8 @@ class Player:
                     continue
             index, events = feed.take(progress.index, end, self._keys, shift, TONIC_BUFFER)
             await self._send(events)
+            progress.events += len(events) - feed.snapshots(progress.index, index)
             progress.index = index
-            progress.events += len(events)
             if self._play.speed <= 0:
                 await asyncio.sleep(0)
 

@@ -33,13 +33,14 @@ from edera_falcod.ops.proto.ctl import (
     ResyncRequest,
     ZoneStatus,
 )
+from edera_falcod.ops.record import Recorder
 from edera_falcod.pipeline import Pipelines
 
 from .dice import Dice
 
 LONG = 5.0  # seconds: neither answered nor closed
 CALL, RAW, HTTP = range(3)
-METHODS = ("GetStatus", "GetZone", "GetProcesses", "GetHealth", "Resync", "SetLogLevel", "Reload", "GetSyscalls", "Nothing")
+METHODS = ("GetStatus", "GetZone", "GetProcesses", "GetHealth", "Resync", "SetLogLevel", "Reload", "GetSyscalls", "Record", "Nothing")
 EVERY = 64  # inputs between calls of a well-behaved client
 
 
@@ -89,8 +90,9 @@ class Rig:
     async def start(self) -> None:
         ring = Ring()
         pipelines = Pipelines(ring, Notices(ring, True), None, structlog.get_logger())
+        zones = Zones("/nowhere", pipelines)
         operations = Operations(
-            zones=Zones("/nowhere", pipelines),
+            zones=zones,
             pipelines=pipelines.by_id,
             describe=GetStatusReply,
             zone_status=lambda zone_id: ZoneStatus(),
@@ -98,6 +100,7 @@ class Rig:
             set_level=lambda level: {"info": "info"}[level] if level == "info" else _bad(level),
             reload=Reloaded,
             syscalls=GetSyscallsReply,
+            recorder=Recorder(zones, structlog.get_logger()),
         )
         self.ctl = CtlServer(Ctl(operations))
         await self.ctl.start(self.ctl_socket)

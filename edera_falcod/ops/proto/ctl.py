@@ -305,19 +305,32 @@ class ReloadReply(betterproto.Message):
 class RecordRequest(betterproto.Message):
     zone: str = betterproto.string_field(1)
     max_bytes: int = betterproto.uint64_field(2)
+    """The recording ends before it would grow beyond this; 0: no limit."""
+
     keep_arguments: bool = betterproto.bool_field(3)
     keep_environment: bool = betterproto.bool_field(4)
+    keep_buffers: bool = betterproto.bool_field(5)
+    """What system calls have read and written."""
 
 
 @dataclass(eq=False, repr=False)
 class RecordChunk(betterproto.Message):
-    replies: List[bytes] = betterproto.bytes_field(1)
-    """Replies as the zone sent them, in order."""
+    data: bytes = betterproto.bytes_field(1)
+    """The next bytes of the file (edera_falcod/scap/recording.py)."""
 
-    lost: int = betterproto.uint64_field(2)
+    replies: int = betterproto.uint64_field(2)
+    """The counts so far. Replies in it."""
+
+    lost: int = betterproto.uint64_field(3)
+    """Replies that are missing because the caller was too slow."""
+
+    withheld: int = betterproto.uint64_field(4)
     """
-    Replies that were left out since the last chunk because the caller was too slow.
+    Replies that are missing because they cannot be read, so that nothing could be redacted in them.
     """
+
+    ended: str = betterproto.string_field(5)
+    """Why the recording ends, set in the last chunk."""
 
 
 @dataclass(eq=False, repr=False)

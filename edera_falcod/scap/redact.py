@@ -1,0 +1,196 @@
+"""Replies without what may be secret in them: arguments, environments, what was read and written.
+
+Texts are overwritten where they stand, so that lengths, the number of arguments and the names of variables stay: a reply that was
+redacted reads as before. Fields that are not known are emptied, since a newer zone may hold anything in them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .errors import EMPTY, WIRE_TYPE, WireError
+from .protobuf import BYTES, length, skip, tag, varint
+from .tables import EVENTS, PT_BYTEBUF, PT_DYN
+
+ARGUMENTS: Final = 1
+ENVIRONMENT: Final = 2
+BUFFERS: Final = 4
+ALL: Final = ARGUMENTS | ENVIRONMENT | BUFFERS
+NAMES: Final[dict[int, str]] = {ARGUMENTS: "arguments", ENVIRONMENT: "environment", BUFFERS: "buffers"}
+
+FILL: Final = 0x78  # x
+EQUALS: Final = 0x3D
+
+_VARIANT: Final = 8  # the first byte says what follows, and stays
+_PARAM_LAST: Final = 5  # the highest field of ZoneKernelEventParam, ZoneKernelSyscallEvent, and ZoneKernelThreadInfo that is known
+_EVENT_LAST: Final = 10
+_THREAD_LAST: Final = 45
+
+
+def _kind(name: bytes, type_: int) -> int:
+    if name == b"args":
+        return ARGUMENTS
+    if name == b"env":
+        return ENVIRONMENT
+    if name != b"data":
+        return 0
+    return BUFFERS if type_ == PT_BYTEBUF else BUFFERS | _VARIANT if type_ == PT_DYN else 0
+
+
+# By event code and parameter: what it is
+_SECRETS: Final[list[list[int]]] = [[_kind(param.name, param.type) for param in info.params] for info in EVENTS]
+
+
+def redact(reply: bytes, what: int) -> bytes:
+    """The reply without ``what`` (bits of the constants above). Raises WireError for one that cannot be read: whoever cannot be sure
+    of what is in it must not pass it on."""
+    if what == 0:
+        return reply
+    member = 0
+    first = 0
+    last = 0
+    i = 0
+    end = len(reply)
+    while i < end:
+        field, i = tag(reply, i, end)
+        if field == 0x12 or field == 0x1A:  # 2 syscall, 3 threadsnap
+            if member != 0:
+                raise WireError(WIRE_TYPE)  # in pieces, as no zone sends it
+            size, i = length(reply, i, end)
+            member = field
+            first = i
+            i += size
+            last = i
+        elif field & 7 == BYTES and field >> 3 != 1:
+            raise WireError(WIRE_TYPE)
+        else:
+            i = skip(reply, i, end, field)
+    if member == 0:
+        raise WireError(EMPTY)
+    out = bytearray(reply)
+    if member == 0x12:
+        _event(reply, out, first, last, what)
+    else:
+        _snapshot(reply, out, first, last, what)
+    return bytes(out)
+
+
+def _event(buf: bytes, out: bytearray, i: int, end: int, what: int) -> None:
+    """ZoneKernelSyscallEvent: what its parameters mean, its code says, which may stand behind them."""
+    code = -1
+    starts: list[int] = []
+    ends: list[int] = []
+    while i < end:
+        field, i = tag(buf, i, end)
+        if field & 7 == BYTES:
+            size, i = length(buf, i, end)
+            if field == 0x3A:  # 7 event_params
+                starts.append(i)
+                ends.append(i + size)
+            elif field >> 3 > _EVENT_LAST:
+                _empty(out, i, i + size)
+            i += size
+        elif field == 0x48:  # 9 event_type
+            code, i = varint(buf, i, end)
+            code &= 0xFFFF_FFFF
+        else:
+            i = skip(buf, i, end, field)
+    known = code >= 0 and code < len(_SECRETS)
+    for index in range(len(starts)):
+        if not known:
+            kind = ALL
+        else:
+            kinds = _SECRETS[code]
+            kind = kinds[index] if index < len(kinds) else ALL
+        _param(buf, out, starts[index], ends[index], kind if kind & what else 0)
+
+
+def _param(buf: bytes, out: bytearray, i: int, end: int, kind: int) -> None:
+    """ZoneKernelEventParam: its data, and the text that a zone may have made of it."""
+    while i < end:
+        field, i = tag(buf, i, end)
+        if field & 7 != BYTES:
+            i = skip(buf, i, end, field)
+            continue
+        size, i = length(buf, i, end)
+        number = field >> 3
+        if number > _PARAM_LAST:
+            _empty(out, i, i + size)
+        elif kind & BUFFERS and number == 3:  # param_data
+            _overwrite(out, i + 1 if kind & _VARIANT else i, i + size)
+        elif kind and number == 3:
+            _texts(out, i, i + size, kind == ENVIRONMENT)
+        elif kind and number == 4:  # param_pretty
+            _overwrite(out, i, i + size)
+        i += size
+
+
+def _snapshot(buf: bytes, out: bytearray, i: int, end: int, what: int) -> None:
+    """ZoneKernelThreadSnapshotEvent."""
+    while i < end:
+        field, i = tag(buf, i, end)
+        if field & 7 != BYTES:
+            i = skip(buf, i, end, field)
+            continue
+        size, i = length(buf, i, end)
+        if field == 0x0A:  # 1 thread_info, an entry of the map
+            _entry(buf, out, i, i + size, what)
+        elif field >> 3 > 3:
+            _empty(out, i, i + size)
+        i += size
+
+
+def _entry(buf: bytes, out: bytearray, i: int, end: int, what: int) -> None:
+    while i < end:
+        field, i = tag(buf, i, end)
+        if field & 7 != BYTES:
+            i = skip(buf, i, end, field)
+            continue
+        size, i = length(buf, i, end)
+        if field == 0x12:
+            _thread(buf, out, i, i + size, what)
+        else:
+            _empty(out, i, i + size)
+        i += size
+
+
+def _thread(buf: bytes, out: bytearray, i: int, end: int, what: int) -> None:
+    """ZoneKernelThreadInfo."""
+    while i < end:
+        field, i = tag(buf, i, end)
+        if field & 7 != BYTES:
+            i = skip(buf, i, end, field)
+            continue
+        size, i = length(buf, i, end)
+        number = field >> 3
+        if number == 14 and what & ARGUMENTS:
+            _texts(out, i, i + size, False)
+        elif number == 15 and what & ENVIRONMENT:
+            _texts(out, i, i + size, True)
+        elif number > _THREAD_LAST:
+            _empty(out, i, i + size)
+        i += size
+
+
+def _texts(out: bytearray, i: int, end: int, names: bool) -> None:
+    """Overwrite texts that end with a zero byte each; ``names``: what stands before their first = stays, if there is one."""
+    while i < end:
+        stop = out.find(0, i, end)
+        if stop < 0:
+            stop = end
+        if names:
+            equals = out.find(EQUALS, i, stop)
+            if equals >= 0:
+                i = equals + 1
+        _overwrite(out, i, stop)
+        i = stop + 1
+
+
+def _overwrite(out: bytearray, i: int, end: int) -> None:
+    for at in range(i, end):
+        out[at] = FILL
+
+
+def _empty(out: bytearray, i: int, end: int) -> None:
+    for at in range(i, end):
+        out[at] = 0

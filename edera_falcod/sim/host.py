@@ -188,6 +188,7 @@ class _Protocol(H2Protocol):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
+        self.connection.resume_writing()  # grpclib's own calls would wait for it for ever, and the host for them
         if self._transport is not None:
             self._host._transports.discard(self._transport)
             self._host._all_closed.set()

@@ -113,7 +113,8 @@ class Player:
                 progress.index = 0
                 progress.laps += 1
             goes_on = False
-            await self._lap()
+            if await self._lap():
+                return
             if not self._play.loop or not len(self._feed):
                 break
         if not self._over:
@@ -121,8 +122,8 @@ class Player:
                 return
             if self._play.at_end is AtEnd.EXIT:
                 self.exited.set()
-            while not await self._interrupted():
-                await self._sleep(None)
+        while not await self._interrupted():
+            await self._sleep(None)
 
     @property
     def _over(self) -> bool:
@@ -152,11 +153,12 @@ class Player:
             return
         self._woken.clear()
 
-    async def _lap(self) -> None:
+    async def _lap(self) -> bool:
+        """Play from where the progress is to the end of the capture; True if the stream was ended meanwhile."""
         feed, progress = self._feed, self._progress
         shift = progress.shift
         if await self._interrupted():
-            return
+            return True
         await self._send([feed.snapshot_at(progress.index, shift)])
         progress.snapshots += 1
         loop = asyncio.get_running_loop()
@@ -164,7 +166,7 @@ class Player:
         origin = feed.time(progress.index) if progress.index < len(feed) else 0
         while progress.index < len(feed):
             if await self._interrupted():
-                return
+                return True
             end = len(feed)
             if self._play.speed > 0:
                 now = origin + int((loop.time() - began) * self._play.speed * 1e9)
@@ -179,6 +181,7 @@ class Player:
             progress.index = index
             if self._play.speed <= 0:
                 await asyncio.sleep(0)
+        return False
 
     async def _send(self, events: list[bytes]) -> None:
         await self._sender.send(events if self._play.single else [b"".join(events)])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Final, final
 
 from h2.errors import ErrorCodes
-from h2.exceptions import H2Error
+from h2.exceptions import H2Error, StreamClosedError
 
 _WRITE: Final = 64 << 10  # bytes that go to the transport at a time
 
@@ -28,7 +28,8 @@ class Sender:
         self.sent = 0  # bytes
 
     async def send(self, pieces: list[bytes]) -> None:
-        """Each piece in a DATA frame of its own, or several if it is too large. Raises ``H2Error`` when the stream is closed."""
+        """Each piece in a DATA frame of its own, or several if it is too large. Raises ``H2Error`` when the stream or its connection is
+        closed."""
         out: list[bytes] = []
         size = 0
         largest: int = self._h2.max_outbound_frame_size
@@ -54,6 +55,8 @@ class Sender:
         await self._connection.write_ready.wait()
 
     def _write(self, out: list[bytes]) -> None:
+        if self._connection.is_closing():
+            raise StreamClosedError(self._id)
         if out:
             self._connection.flush()
             data = b"".join(out)

@@ -226,10 +226,11 @@ def connect(zone: ZoneState, event: Event) -> None:
     if not sockinfo.is_valid_sockaddr(address):
         address = b""
     if not data:
-        # TCP fast open: the kernel has no tuple yet. libsinsp has the enter event or nothing; the exit event tells as much, if less surely.
+        # TCP fast open: the kernel has no tuple yet. libsinsp has the enter event or nothing; the exit event tells as much, if less surely,
+        # and of a socket of which nothing is known so far.
         if entered:
             connect_to(fd, entered)
-        elif address and address[0] in (PPM_AF_INET, PPM_AF_INET6):
+        elif not fd.name and address and address[0] in (PPM_AF_INET, PPM_AF_INET6):
             connect_to(fd, address)
     elif sockinfo.is_valid_tuple(data):
         connect_ends(fd, data, address, entered)

@@ -7,6 +7,12 @@ from typing import final
 from .limits import MAX_PATH, MAX_USERS, Counters
 
 
+def is_compat(name: bytes) -> bool:
+    """A line of /etc/passwd or /etc/group that names no user or group but asks for a name service (``+``, ``-nobody``), which
+    libsinsp leaves out too (user.cpp, add_user)."""
+    return name[:1] in (b"+", b"-")
+
+
 @final
 class User:
     """As in /etc/passwd; texts as the zone sent them."""
@@ -40,6 +46,8 @@ class Users:
         self.version += 1
 
     def add_user(self, uid: int, gid: int, name: bytes, home: bytes, shell: bytes) -> None:
+        if is_compat(name):
+            return
         if uid not in self.users and len(self.users) >= MAX_USERS:
             self.counters.users_refused += 1
             return
@@ -51,6 +59,8 @@ class Users:
             self.version += 1
 
     def add_group(self, gid: int, name: bytes) -> None:
+        if is_compat(name):
+            return
         if gid not in self.groups and len(self.groups) >= MAX_USERS:
             self.counters.users_refused += 1
             return

@@ -90,6 +90,13 @@ def test_users_and_groups() -> None:
     assert not zone.users.users
 
 
+def test_lines_that_ask_a_name_service_name_nobody() -> None:
+    zone = small_zone()
+    for name in ("+", "+@admins", "-c"):
+        feed(zone, event(t.PPME_USER_ADDED_E, -1, uid=0, gid=0, name=name), event(t.PPME_GROUP_ADDED_E, -1, gid=0, name=name))
+    assert not zone.users.users and not zone.users.groups
+
+
 def test_there_is_an_end_to_users() -> None:
     zone = small_zone()
     for uid in range(MAX_USERS + 3):

@@ -181,6 +181,11 @@ def test_connecting_without_a_tuple() -> None:
     made(zone, 7, INET6)
     connected(zone, 7, b"", addr=inet6(mapped("1.2.3.4"), 443))
     assert (fd_of(zone, 20, 7).kind, fd_of(zone, 20, 7).dip) == (t.SCAP_FD_IPV4_SOCK, bytes([1, 2, 3, 4]))
+    made(zone, 9, INET6)
+    connected(zone, 9, inet6_tuple(LOOPBACK6, 1025, LOOPBACK6, 80))
+    known = fd_of(zone, 20, 9).memory
+    connected(zone, 9, b"", addr=inet6(mapped("1.2.3.4"), 443))  # what is known is not forgotten
+    assert (fd_of(zone, 20, 9).kind, fd_of(zone, 20, 9).memory) == (t.SCAP_FD_IPV6_SOCK, known)
     made(zone, 8, UNIX)
     connected(zone, 8, b"", addr=unix("/x"))
     assert fd_of(zone, 20, 8).name == b""

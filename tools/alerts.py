@@ -41,8 +41,8 @@ def rules(folder: Path) -> list[Pair]:
     """Upstream's rules for zones, as Falco loads them: all files together, later macros over earlier ones."""
     retarget = Retarget()
     expansion = Expansion()
-    for name in FILES:
-        text = retarget.file(read(name, (folder / name).read_text(encoding="utf-8")))
+    files = [read(name, (folder / name).read_text(encoding="utf-8")) for name in FILES]
+    for name, text in zip(FILES, retarget.files(files), strict=True):
         expansion.add(read(name, text))
     return [Pair(rule.name, rule.condition, rule.output) for rule in expansion.all()]
 

@@ -12,7 +12,7 @@ from typing import Any
 from .expand import Expansion
 from .rename import renamed
 from .retarget import SOURCE, Change, Report, Retarget
-from .ruleset import RulesError, RulesFile, read
+from .ruleset import MAX_FILE, RulesError, RulesFile, read
 from .syscalls import all_codes, configured, missing, name_of, needed
 
 EPILOG = """examples:
@@ -78,8 +78,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _read(path: str) -> RulesFile:
+    with open(path, "rb") as stream:
+        data = stream.read(MAX_FILE + 1)
+    if len(data) > MAX_FILE:
+        raise RulesError(f"{path}: more than {MAX_FILE} bytes")
     try:
-        return read(path, Path(path).read_text(encoding="utf-8"))
+        return read(path, data.decode("utf-8"))  # line ends stay as they are
     except UnicodeDecodeError as error:
         raise RulesError(f"{path}: not UTF-8 at byte {error.start}") from None
 
@@ -117,7 +121,7 @@ def _lines(report: Report) -> list[str]:
 def _retarget(args: argparse.Namespace) -> int:
     retarget = Retarget()
     files = [_read(path) for path in args.files]
-    texts = [retarget.file(file) for file in files]
+    texts = retarget.files(files)
     report = retarget.report
     if args.beside_host:
         texts = renamed([read(file.path, text) for file, text in zip(files, texts, strict=True)])
@@ -132,7 +136,7 @@ def _retarget(args: argparse.Namespace) -> int:
             if name in taken:
                 raise RulesError(f"two files are called {name}: write them to different folders")
             taken.add(name)
-            (args.output / name).write_text(text, encoding="utf-8")
+            (args.output / name).write_bytes(text.encode("utf-8"))
         print(json.dumps(_as_json(report)) if args.json else "\n".join(_lines(report)))
         return 0
     if args.json:
@@ -144,8 +148,7 @@ def _retarget(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> int:
     retarget = Retarget()
-    for path in args.files:
-        retarget.file(_read(path))
+    retarget.files([_read(path) for path in args.files])
     report = retarget.report
     lacking = _lacking(retarget, args.syscalls) if args.syscalls else []
     report.warnings += lacking

@@ -6,6 +6,8 @@ in the text, so that a rewrite can replace just the words it has to and leave th
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
@@ -15,6 +17,8 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput
 
 MAX_CONDITION: Final = 1 << 20  # characters; the largest of upstream's, all macros expanded, has about 60,000
 MAX_DEPTH: Final = 200  # nesting; libsinsp's own parser gives up at 1000, ours recurses and Python's stack is shorter
+
+_NEGATIONS: Final = re.compile(rf"(?:\bnot\s+){{{MAX_DEPTH}}}")
 
 GRAMMAR: Final = r"""
 start: [LEADING] or_expr
@@ -199,6 +203,30 @@ class Condition:
         return f"{self.leading} {self.root.text()}".strip()
 
 
+def checks(node: Expression) -> Iterator[Check]:
+    """Every comparison below, in order."""
+    match node:
+        case Check():
+            yield node
+        case Not():
+            yield from checks(node.child)
+        case Junction():
+            for child in node.children:
+                yield from checks(child)
+
+
+def macros(node: Expression) -> Iterator[Macro]:
+    """Every use of a macro below, in order."""
+    match node:
+        case Macro():
+            yield node
+        case Not():
+            yield from macros(node.child)
+        case Junction():
+            for child in node.children:
+                yield from macros(child)
+
+
 def _inner(node: Expression) -> str:
     return f"({node.text()})" if isinstance(node, Junction) else node.text()
 
@@ -246,6 +274,8 @@ def parse(text: str) -> Condition:
         deepest = max(deepest, depth)
     if deepest > MAX_DEPTH:
         raise ConditionError(f"condition nests {deepest} deep, at most {MAX_DEPTH} are read", 0)
+    if _NEGATIONS.search(text):
+        raise ConditionError(f"condition nests more than {MAX_DEPTH} deep", 0)
     try:
         tree = _parser().parse(text)
     except UnexpectedInput as error:

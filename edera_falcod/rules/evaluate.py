@@ -36,7 +36,7 @@ from .condition import (
     Values,
     parse,
 )
-from .retarget import Unsupported, rewritten
+from .rewrite import Unsupported, rewritten
 
 View = TypeVar("View")
 Value = Any  # int, str, bool, or a list of int or str; None: no value

@@ -9,6 +9,7 @@ from .condition import Check, Condition, ConditionError, Expression, Junction, L
 from .ruleset import Item, RulesError, RulesFile
 
 MAX_EXPANSION: Final = 64  # how deep macros may call macros; upstream's go 9 deep
+MAX_COMPARISONS: Final = 50_000  # of one rule with its macros in it; upstream's largest has some 600
 MAX_VALUES: Final = 100_000  # entries of one list with the lists in it; upstream's longest has about 300
 
 
@@ -47,6 +48,7 @@ class Expansion:
     places: dict[str, str] = field(default_factory=dict)  # "macro NAME" / "rule NAME" -> file:line
     rules: dict[str, _Rule] = field(default_factory=dict)
     _trees: dict[str, Expression] = field(default_factory=dict)
+    _weights: dict[str, int] = field(default_factory=dict)
 
     def add(self, file: RulesFile) -> None:
         for item in file.items:
@@ -67,6 +69,7 @@ class Expansion:
                 case "rule":
                     self._add_rule(item, file, place)
         self._trees.clear()
+        self._weights.clear()
 
     def _add_rule(self, item: Item, file: RulesFile, place: str) -> None:
         known = self.rules.get(item.name)
@@ -131,6 +134,11 @@ class Expansion:
                     right = Values(right.start, right.end, self.values(right.items))
                 elif isinstance(right, ListName):
                     right = Values(right.start, right.end, self.values([Text(right.start, right.end, right.name)]))
+                elif isinstance(right, Text) and right.raw in self.lists:  # Falco puts lists in wherever their name stands
+                    values = self.values([right])
+                    if len(values) != 1:
+                        raise RulesError(f"{right.raw} is a list of {len(values)} values, and {node.operator!r} compares with one")
+                    right = values[0]
                 return Check(node.start, node.end, node.left, node.operator, right)
 
     def _macro(self, node: Macro, depth: int) -> Expression:
@@ -142,13 +150,28 @@ class Expansion:
             except ConditionError as error:
                 raise RulesError(f"{self.places[f'macro {node.name}']}: macro {node.name!r}: {error}") from None
             self._trees[node.name] = self.expand(root, depth + 1)
+            self._weights[node.name] = self._weight(root)
         return self._trees[node.name]
+
+    def _weight(self, node: Expression) -> int:
+        """How many comparisons an expression has with its macros put in; they are known. Raises RulesError for too many: macros that
+        name others twice double with each step."""
+        if isinstance(node, Macro):
+            return self._weights[node.name]
+        if isinstance(node, Not):
+            return self._weight(node.child)
+        weight = sum([self._weight(child) for child in node.children]) if isinstance(node, Junction) else 1
+        if weight > MAX_COMPARISONS:
+            raise RulesError(f"more than {MAX_COMPARISONS} comparisons with all macros put in")
+        return weight
 
     def expanded(self, rule: _Rule) -> ExpandedRule:
         """Raises RulesError with file, line and rule."""
         place = f"{rule.file.path}:{rule.item.line}: rule {rule.item.name!r}"
         try:
-            tree = self.expand(_with_exceptions(parse(rule.condition), rule.exceptions))
+            root = _with_exceptions(parse(rule.condition), rule.exceptions)
+            tree = self.expand(root)
+            self._weight(root)
         except (ConditionError, RulesError) as error:
             raise RulesError(f"{place}: {error}") from None
         data = rule.data
@@ -169,29 +192,44 @@ def _adds(item: Item, key: str) -> bool:
     return item.data.get("append") is True
 
 
+def exception_checks(entry: dict[str, Any]) -> list[Check]:
+    """Every comparison that an exception's lines of values make. Raises RulesError."""
+    return [check for clause in _clauses(entry) for check in clause]
+
+
+def _clauses(entry: dict[str, Any]) -> list[list[Check]]:
+    """An exception's lines of values as comparisons that hold together; values of a single field are one line."""
+    name, fields, comps, lines = entry.get("name"), entry.get("fields"), entry.get("comps"), entry.get("values") or []
+    if not isinstance(lines, list) or not lines:
+        return []
+    if not isinstance(fields, list):
+        lines = [[[value for line in lines for value in (line if isinstance(line, list) else [line])]]]
+        fields, comps = [fields], [comps or "in"]
+    operators = [str(comp) for comp in comps] if isinstance(comps, list) else ["="] * len(fields)
+    found = []
+    for line in lines:
+        values = list(line) if isinstance(line, list) else [line]
+        if len(fields) != len(operators):
+            raise RulesError(f"exception {name!r}: {len(fields)} fields but {len(operators)} comps")
+        if len(fields) != len(values):
+            raise RulesError(f"exception {name!r}: {len(fields)} fields but {len(values)} values")
+        clause = []
+        for field_name, operator, value in zip(fields, operators, values, strict=True):
+            root = parse(f"{field_name} {operator} {_value(value, operator)}").root
+            if not isinstance(root, Check):
+                raise RulesError(f"exception {name!r}: {field_name!r} is no field")
+            clause.append(root)
+        found.append(clause)
+    return found
+
+
 def _with_exceptions(condition: Condition, exceptions: list[dict[str, Any]]) -> Expression:
     """The condition, and none of its exceptions: ``and not (field comp value and ...)`` for each line of values."""
     root = condition.root
     clauses: list[Expression] = []
     for entry in exceptions:
-        fields = entry.get("fields")
-        comps = entry.get("comps")
-        for line in entry.get("values") or []:
-            if isinstance(fields, list):
-                names, values = [str(name) for name in fields], list(line) if isinstance(line, list) else [line]
-                operators = [str(comp) for comp in comps] if isinstance(comps, list) else ["="] * len(names)
-            else:
-                names, values, operators = [str(fields)], [line], [str(comps or "in")]
-            if len(names) != len(values):
-                raise RulesError(f"exception {entry.get('name')!r}: {len(names)} fields but {len(values)} values")
-            texts = [f"{name} {operator} {_value(value, operator)}" for name, operator, value in zip(names, operators, values, strict=True)]
-            clauses.append(Not(0, 0, parse(" and ".join(texts)).root))
-        if isinstance(fields, str) and entry.get("values"):
-            merged = [value for value in entry["values"] if not isinstance(value, list)]
-            if merged and str(comps or "in") in ("in", "intersects", "pmatch"):
-                del clauses[-len(entry["values"]) :]
-                text = f"{fields} {comps or 'in'} ({', '.join(_quoted(value) for value in merged)})"
-                clauses.append(Not(0, 0, parse(text).root))
+        for line in _clauses(entry):
+            clauses.append(Not(0, 0, line[0] if len(line) == 1 else Junction(0, 0, "and", list(line))))
     return Junction(root.start, root.end, "and", [root, *clauses]) if clauses else root
 
 

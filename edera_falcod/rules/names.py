@@ -8,7 +8,7 @@ from typing import Final
 
 from ..fields.catalog import FIELDS
 from ..fields.spec import Arg, Field
-from ..scap.tables import EVENTS, SYSCALL_NAMES
+from ..scap.tables import EVENTS, PT_BYTEBUF, SYSCALL_NAMES
 
 # Served by libsinsp itself for every event source (falco-plugin-abi.md section 3); a plugin must not declare them.
 GENERIC: Final = frozenset(
@@ -25,6 +25,19 @@ def _fields() -> dict[str, Field]:
 def known(name: str) -> Field | None:
     """The declaration of a plugin field, None for others (generic ones too)."""
     return _fields().get(name)
+
+
+@cache
+def all_names() -> frozenset[str]:
+    """The names of all plugin fields."""
+    return frozenset(_fields())
+
+
+@cache
+def buffers() -> frozenset[str]:
+    """Fields that libsinsp compares as bytes and a plugin serves as text, a dot for each byte that is not printable."""
+    params = {f"evt.rawarg.{param.name.decode()}" for event in EVENTS for param in event.params if param.type == PT_BYTEBUF}
+    return frozenset(params) | {"evt.buffer"}
 
 
 def nearest(name: str) -> list[str]:

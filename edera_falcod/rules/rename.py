@@ -8,8 +8,8 @@ from typing import Final
 
 from ruamel.yaml.nodes import ScalarNode, SequenceNode
 
-from .condition import Expression, ListName, Values, parse
-from .retarget import SOURCE, checks, macros
+from .condition import Expression, ListName, Values, checks, macros, parse
+from .retarget import SOURCE
 from .ruleset import Item, RulesFile
 
 RULE_SUFFIX: Final = " (zone)"

@@ -3,54 +3,35 @@
 What has to change (rules-usage.md section 2):
 
 * ``source: edera_zone`` on every rule for system calls;
-* an ancestor field without index, which libsinsp compares with any ancestor, becomes a list field with ``intersects``;
-* fd.ip, fd.net, fd.port and fd.proto, which libsinsp compares with both ends of a connection, become one comparison for each end;
-* an order comparison of a signed number, which a plugin serves as text, with anything but 0 becomes one of its unsigned companion;
+* comparisons that a plugin field cannot make as they stand (rewrite.py), in conditions, macros and exceptions;
 * a required version of the container plugin becomes one of this plugin.
 
-Everything else stays as it is, to the letter. A rule that cannot be carried over is commented out, with its reason.
+Everything else stays as it is, to the letter. A rule that cannot be carried over is commented out, with its reason, wherever the files
+speak of it: Falco loads one file after the other, and one rule that does not compile after any of them ends it.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from ..fields.spec import Type
 from . import names
-from .condition import Check, ConditionError, Expression, FieldRef, Junction, Left, Macro, Not, Operand, Text, Transformer, parse
-from .expand import Expansion
-from .ruleset import Item, RulesError, RulesFile, Scalar
+from .condition import Check, ConditionError, Expression, checks, parse
+from .expand import ExpandedRule, Expansion, exception_checks
+from .rewrite import ANCESTORS, Lists, Unsupported, cautions, references, rewritten
+from .ruleset import Item, RulesError, RulesFile, Scalar, read
 
 SOURCE: Final = "edera_zone"
 PLUGIN_NAME: Final = "edera"
 PLUGIN_VERSION: Final = "0.1.0"
 
-ANCESTORS: Final = {
-    "proc.aname": "proc.anames",
-    "proc.aexe": "proc.aexes",
-    "proc.aexepath": "proc.aexepaths",
-    "proc.acmdline": "proc.acmdlines",
-    "proc.apid": "proc.apids",
-    "proc.aenv": "proc.aenvs",
-}
-ENDS: Final = {
-    "fd.ip": ("fd.ip.source", "fd.ip.dest"),
-    "fd.net": ("fd.net.source", "fd.net.dest"),
-    "fd.port": ("fd.port.source", "fd.port.dest"),
-    "fd.proto": ("fd.port.source", "fd.port.dest"),
-}
-NEVER_A_VALUE: Final = frozenset({"fd.cip.name", "fd.sip.name", "fd.lip.name", "fd.rip.name"})
-ORDER: Final = frozenset({"<", "<=", ">", ">="})
 OUTPUT_FIELD: Final = re.compile(r"%(?:\*)?((?:[a-z0-9]+\()*)([a-zA-Z][a-zA-Z0-9_]*(?:\.[a-zA-Z][a-zA-Z0-9_]*)+)(?:\[([^\]]*)\])?")
-
-
-class Unsupported(Exception):
-    """A comparison that no plugin field can express; the text is the reason."""
+DROPPED_BY_FALCO: Final = "container.info"  # Falco takes it out of outputs by itself
+ANY_OF: Final = frozenset({"=", "==", "in", "intersects"})  # what "intersects" says of the list of ancestors
 
 
 @dataclass(slots=True)
@@ -76,127 +57,13 @@ class Report:
     untouched: list[str] = field(default_factory=list)  # rules of other sources
 
 
-def rewritten(check: Check, text: str) -> str | None:
-    """What a comparison has to read instead, None if it may stay; raises Unsupported. ``text`` is the condition it stands in."""
-    left = check.left
-    if not isinstance(left, FieldRef):
-        for ref in _refs(left):
-            if ref.arg is None and (ref.name in ANCESTORS or ref.name in ENDS):
-                raise Unsupported(f"{ref.name} without index in a transformer")
-        return None
-    right = "" if check.right is None else text[check.right.start : check.right.end] if check.right.end else check.right.text()
-    if left.arg is None and left.name in ANCESTORS:
-        return _ancestors(left.name, check, right)
-    if left.name in ENDS:
-        return _ends(left.name, check, right)
-    declared = names.known(left.name)
-    if declared is not None and declared.type is Type.SIGNED and check.operator in ORDER:
-        return _order(left, check)
-    if left.name == "evt.buffer" and check.operator in ("bcontains", "bstartswith"):
-        raise Unsupported(f"{check.operator} needs a field of bytes, which a plugin cannot serve")
-    return None
-
-
-def _ancestors(name: str, check: Check, right: str) -> str | None:
-    plural = ANCESTORS[name]
-    if isinstance(check.right, Transformer):
-        raise Unsupported(f"{name} without index compared with a transformer")
-    match check.operator:
-        case "=" | "==":
-            return f"{plural} intersects ({right})"
-        case "!=":
-            return f"({plural} exists and not {plural} in ({right}))"
-        case "in" | "intersects":
-            return f"{plural} intersects {right}"
-        case "exists":
-            return f"{plural} exists"
-        case "contains" | "icontains" if isinstance(check.right, Text) and not any(c.isspace() for c in check.right.value()):
-            return None  # the field's text is the ancestors' joined by blanks: what has none is found in it just the same
-    raise Unsupported(f"{name} without index with {check.operator!r}: name an index, for example {name}[2]")
-
-
-def _ends(name: str, check: Check, right: str) -> str:
-    source, dest = ENDS[name]
-    if isinstance(check.right, Transformer):
-        raise Unsupported(f"{name} compared with a transformer")
-    if name == "fd.proto" and check.operator != "exists":
-        texts = re.findall(r"[^\s(),\"']+", right)
-        if not all(item.isdigit() for item in texts):
-            raise Unsupported("fd.proto with the name of a service: write the port's number")
-    match check.operator:
-        case "exists":
-            return "fd.type exists"
-        case "!=":
-            return f"({source} != {right} and {dest} != {right})"
-        case "=" | "==" | "in" | "<" | "<=" | ">" | ">=":
-            return f"({source} {check.operator} {right} or {dest} {check.operator} {right})"
-    raise Unsupported(f"{name} with {check.operator!r}")
-
-
-def _order(left: FieldRef, check: Check) -> str | None:
-    try:
-        number = int(check.right.value() if isinstance(check.right, Text) else "")
-    except ValueError:
-        raise Unsupported(f"{left.name} {check.operator} something that is not a number") from None
-    name, operator = left.text(), check.operator
-    if number == 0 and operator in ("<", ">="):
-        return None  # as text, "-" sorts before every digit
-    if number == -1:
-        return {
-            "<": f"({name} < 0 and {name} != -1)", "<=": f"{name} < 0", ">": f"{name} >= 0", ">=": f"({name} >= 0 or {name} = -1)",
-        }[operator]  # fmt: skip
-    if number < -1:
-        raise Unsupported(f"{name} {operator} {number}: a signed number is served as text, which has no order below -1")
-    companion = f"{left.name}.unsigned" + ("" if left.arg is None else f"[{left.arg}]")
-    if names.known(f"{left.name}.unsigned") is None:
-        raise Unsupported(f"{name} {operator} {number}: served as text, and it has no unsigned companion")
-    if operator in ("<", "<="):
-        return f"({name} < 0 or {companion} {operator} {number})"
-    return f"({name} >= 0 and {companion} {operator} {number})"
-
-
-def checks(node: Expression) -> Iterator[Check]:
-    match node:
-        case Check():
-            yield node
-        case Not():
-            yield from checks(node.child)
-        case Junction():
-            for child in node.children:
-                yield from checks(child)
-
-
-def macros(node: Expression) -> Iterator[Macro]:
-    match node:
-        case Macro():
-            yield node
-        case Not():
-            yield from macros(node.child)
-        case Junction():
-            for child in node.children:
-                yield from macros(child)
-
-
-def _refs(operand: Left | Operand) -> Iterator[FieldRef]:
-    if isinstance(operand, FieldRef):
-        yield operand
-    elif isinstance(operand, Transformer):
-        for item in operand.args:
-            yield from _refs(item)
-    elif isinstance(operand, list):
-        for item in operand:
-            yield from _refs(item)
-
-
-def references(check: Check) -> Iterator[FieldRef]:
-    """Every field that a comparison names, on either side."""
-    yield from _refs(check.left)
-    if isinstance(check.right, Transformer):
-        yield from _refs(check.right)
-
-
 def output_problems(output: str) -> list[str]:
-    return [text for _, name, arg in OUTPUT_FIELD.findall(output) if (text := names.problem(name, arg or None))]
+    found = []
+    for _, name, arg in OUTPUT_FIELD.findall(output):
+        trouble = names.problem(name, arg or None)
+        if trouble and name != DROPPED_BY_FALCO:
+            found.append(trouble)
+    return found
 
 
 def obstacles(tree: Expression, output: str) -> list[str]:
@@ -223,69 +90,122 @@ def parse_check(text: str) -> Check:
     return root
 
 
+@dataclass(slots=True)
+class _Life:
+    """A rule from one full definition to the next: ``reason`` says why it cannot be carried over, "" if it can."""
+
+    name: str
+    source: str
+    reason: str = ""
+
+    @property
+    def ours(self) -> bool:
+        return self.source in ("syscall", SOURCE)
+
+
 class Retarget:
-    """Retargets files in the order given, later ones seeing the macros and lists of those before."""
+    """Retargets files together: ``add`` all of them in Falco's order, then ask for the ``text`` of each; or ``files`` does both. What was
+    done goes to ``report``. Each raises RulesError."""
 
     def __init__(self) -> None:
         self.report = Report()
         self.expansion = Expansion()
+        self._lives: dict[str, list[_Life]] = {}
+        self._life_of: dict[int, _Life] = {}  # by the entry's identity; the files keep them alive
+        self._files: list[RulesFile] = []
+        self._told: list[_Life] = []
 
-    def file(self, file: RulesFile) -> str:
-        """The retargeted text of one file; what was done goes to ``report``. Raises RulesError."""
+    def files(self, files: list[RulesFile]) -> list[str]:
+        """The retargeted texts of all files."""
+        for file in files:
+            self.add(file)
+        return [self.text(file) for file in files]
+
+    def add(self, file: RulesFile) -> None:
+        """Take in one file, as Falco loads it behind those before."""
+        known = {*self.expansion.macros, *self.expansion.lists}
         self.expansion.add(file)
-        left_out = self._left_out(file)
+        self._files.append(file)
+        touched = []
+        for item in file.items:
+            if item.kind != "rule":
+                continue
+            lives = self._lives.setdefault(item.name, [])
+            if not lives or defines(item):
+                lives.append(_Life(item.name, ""))
+            lives[-1].source = str(self.expansion.rules[item.name].data.get("source", "syscall"))
+            self._life_of[id(item)] = lives[-1]
+            touched.append(item.name)
+        # An entry that changes a macro or list of a file before changes the rules of that file too.
+        if any(item.kind in ("macro", "list") and item.name in known for item in file.items):
+            touched = list(self.expansion.rules)
+        for name in dict.fromkeys(touched):
+            self._look(name)
+
+    def _look(self, name: str) -> None:
+        rule = self.expansion.rules[name]
+        life = self._lives[name][-1]
+        if life.reason or not life.ours:
+            return
+        expanded = self.expansion.expanded(rule)
+        found = obstacles(expanded.tree, expanded.output)
+        found += _exception_problems(rule.exceptions, self.expansion.lists)
+        life.reason = " ".join("; ".join(dict.fromkeys(found)).split())
+
+    def text(self, file: RulesFile) -> str:
+        """One file's retargeted text, once all are added."""
+        if not self.report.carried and not self.report.untouched:
+            self._report_rules()
         for item in file.items:
             entry = f"{item.kind} {item.name}".strip()
             if item.kind == "required_plugin_versions":
                 self._required_plugins(file, item)
-            elif item.kind == "rule" and item.name in left_out:
-                reason = left_out[item.name]
-                self.report.left_out.append(Change(file.path, item.line, entry, reason))
-                _comment_out(file, item, reason)
-            elif item.kind in ("rule", "macro"):
-                if item.kind == "rule" and not self._for_system_calls(item):
-                    self.report.untouched.append(item.name)
-                    continue
-                self._condition(file, item, entry)
-                if item.kind == "rule":
+            elif item.kind == "rule":
+                life = self._life_of[id(item)]
+                if life.reason:
+                    if not any(life is one for one in self._told):
+                        self._told.append(life)
+                        self.report.left_out.append(Change(file.path, item.line, entry, life.reason))
+                    _comment_out(file, item, life.reason)
+                elif life.ours:
+                    self._condition(file, item, entry)
+                    self._exceptions(file, item, entry)
                     self._source(file, item, entry)
-        return file.changed()
+            elif item.kind == "macro":
+                self._condition(file, item, entry)
+        text = file.changed()
+        try:
+            read(file.path, text)
+        except RulesError as error:  # such as an anchor in a rule that is left out
+            raise RulesError(f"{file.path}: its entries cannot be changed one by one; it would be no rules file then ({error})") from None
+        return text
 
-    def _for_system_calls(self, item: Item) -> bool:
-        rule = self.expansion.rules.get(item.name)
-        source = str((rule.data if rule else item.data).get("source", "syscall"))
-        return source in ("syscall", SOURCE)
+    def file(self, file: RulesFile) -> str:
+        """The retargeted text of a file that stands for itself."""
+        return self.files([file])[0]
 
-    def _left_out(self, file: RulesFile) -> dict[str, str]:
-        reasons: dict[str, str] = {}
-        for name in dict.fromkeys(item.name for item in file.items if item.kind == "rule"):
-            rule = self.expansion.rules[name]
-            source = str(rule.data.get("source", "syscall"))
-            if source not in ("syscall", SOURCE):
-                continue
-            expanded = self.expansion.expanded(rule)
-            found = obstacles(expanded.tree, expanded.output)
-            found += [f"exception {bad}" for bad in _exception_fields(rule.exceptions)]
-            if found:
-                reasons[name] = "; ".join(found)
-            else:
+    def _report_rules(self) -> None:
+        for name, rule in self.expansion.rules.items():
+            life = self._lives[name][-1]
+            if not life.ours:
+                self.report.untouched.append(name)
+            elif not life.reason:
                 self.report.carried.append(name)
-                self._warn(file, name, expanded.tree)
-        return reasons
+                self._warn(rule.file, rule.item, self.expansion.expanded(rule))
 
-    def _warn(self, file: RulesFile, name: str, tree: Expression) -> None:
-        line = self.expansion.rules[name].item.line
-        for check in checks(tree):
+    def _warn(self, file: RulesFile, item: Item, rule: ExpandedRule) -> None:
+        for check in checks(rule.tree):
+            for caution in cautions(check):
+                self._warning(file, item, caution)
             for ref in references(check):
-                if ref.name in NEVER_A_VALUE:
-                    self._warning(file, line, name, f"{ref.name} never has a value for a zone: what is compared with it is false")
-            if isinstance(check.left, FieldRef) and check.left.name == "evt.type" and check.right is not None:
+                if ref.name != "evt.type" or check.right is None or check.operator not in ("=", "==", "!=", "in"):
+                    continue
                 for value in re.findall(r"[^\s(),\"']+", check.right.text()):
-                    if check.operator in ("=", "==", "!=", "in") and value not in names.event_types():
-                        self._warning(file, line, name, f"evt.type is never {value!r}")
+                    if value not in names.event_types():
+                        self._warning(file, item, f"evt.type is never {value!r}")
 
-    def _warning(self, file: RulesFile, line: int, name: str, reason: str) -> None:
-        change = Change(file.path, line, f"rule {name}", reason)
+    def _warning(self, file: RulesFile, item: Item, reason: str) -> None:
+        change = Change(file.path, item.line, f"rule {item.name}", reason)
         if change not in self.report.warnings:
             self.report.warnings.append(change)
 
@@ -302,7 +222,7 @@ class Retarget:
         edits: list[tuple[int, int, str]] = []
         for check in checks(condition.root):
             try:
-                after = rewritten(check, scalar.value)
+                after = rewritten(check, scalar.value, self.expansion.lists)
             except Unsupported:
                 continue  # the rules that come to this comparison are left out
             if after is not None:
@@ -311,20 +231,51 @@ class Retarget:
             self._splice(file, item, entry, scalar, edits)
 
     def _splice(self, file: RulesFile, item: Item, entry: str, scalar: Scalar, edits: list[tuple[int, int, str]]) -> None:
-        places = file.offsets(scalar)
+        # In flow style a plain text holds no brackets or commas.
+        places = None if item.node.flow_style and scalar.style is None else file.offsets(scalar)
         value = scalar.value
         for start, end, after in edits:
-            line = item.line if places is None else file.text.count("\n", 0, places[start]) + 1
+            line = scalar.line if places is None else file.text.count("\n", 0, places[start]) + 1
             self.report.changes.append(Change(file.path, line, entry, "means the same in plugin fields", value[start:end], after))
         for start, end, after in reversed(edits):
-            if places is not None:
-                if scalar.style == "'":
-                    after = after.replace("'", "''")
-                file.splice(places[start], places[end - 1] + 1, after)
-            else:
+            if places is None:
                 value = value[:start] + after + value[end:]
+            else:
+                file.splice(places[start], places[end - 1] + 1, after.replace("'", "''") if scalar.style == "'" else after)
         if places is None:
-            file.splice(scalar.start, scalar.end, "'" + value.replace("'", "''") + "'")
+            end = scalar.start + len(file.text[scalar.start : scalar.end].rstrip())
+            plain = value.isprintable()  # else: line breaks, and what only double quotes can hold
+            file.splice(scalar.start, end, "'" + value.replace("'", "''") + "'" if plain else json.dumps(value, ensure_ascii=False))
+
+    def _exceptions(self, file: RulesFile, item: Item, entry: str) -> None:
+        """Exceptions by any ancestor: by the list of them."""
+        for exception in _entries(item.node, "exceptions"):
+            parts = {str(key.value): value for key, value in exception.value}
+            fields = parts.get("fields")
+            listed = fields.value if isinstance(fields, SequenceNode) else [fields]
+            if not any(isinstance(one, ScalarNode) and one.value in ANCESTORS for one in listed):
+                continue
+            assert fields is not None
+            comps = parts.get("comps")
+            default = "=" if isinstance(fields, SequenceNode) else "in"
+            given = comps.value if isinstance(comps, SequenceNode) else [comps] if comps is not None else []
+            operators = [str(one.value) for one in given] or [default] * len(listed)
+            for place, one in enumerate(listed):
+                if one.value not in ANCESTORS:
+                    continue
+                file.splice(one.start_mark.index, one.end_mark.index, ANCESTORS[one.value])
+                operators[place] = "intersects"
+                if given:
+                    file.splice(given[place].start_mark.index, given[place].end_mark.index, "intersects")
+                change = Change(
+                    file.path, one.start_mark.line + 1, entry, "means the same in plugin fields", str(one.value), ANCESTORS[one.value]
+                )
+                self.report.changes.append(change)
+            if not given:
+                words = f"[{', '.join(operators)}]" if isinstance(fields, SequenceNode) else operators[0]
+                between = ", " if exception.flow_style else f"{file.newline}{' ' * exception.start_mark.column}"
+                at = _end(file, fields)
+                file.splice(at, at, f"{between}comps: {words}")
 
     def _source(self, file: RulesFile, item: Item, entry: str) -> None:
         source = item.texts.get("source")
@@ -333,56 +284,83 @@ class Retarget:
                 file.splice(source.start, source.end, SOURCE)
                 self.report.changes.append(Change(file.path, source.line, entry, "source", "syscall", SOURCE))
             return
-        if item.appends or "condition" not in item.data:
+        if not defines(item):
             return  # it changes a rule that has its source already
-        end = item.texts["rule"].end
+        name = item.texts["rule"]
         if item.node.flow_style:
-            file.splice(end, end, f", source: {SOURCE}")
+            file.splice(name.end, name.end, f", source: {SOURCE}")
         else:
-            newline = file.text.find("\n", end)
-            at = len(file.text) if newline < 0 else newline
-            file.splice(at, at, f"\n{' ' * item.indent}source: {SOURCE}")
+            at = name.start + len(file.text[name.start : name.end].rstrip())
+            at = next((place for place in range(at, len(file.text)) if file.text[place] in "\r\n"), len(file.text))
+            file.splice(at, at, f"{file.newline}{' ' * item.indent}source: {SOURCE}")
         self.report.changes.append(Change(file.path, item.line, entry, "source", "", SOURCE))
 
     def _required_plugins(self, file: RulesFile, item: Item) -> None:
-        for key, value in item.node.value:
-            if key.value != "required_plugin_versions" or not isinstance(value, SequenceNode):
+        listed = _entries(item.node, "required_plugin_versions")
+        have = {str(v.value) for entry in listed for k, v in entry.value if k.value == "name"}
+        for entry in listed:
+            parts = {str(k.value): v for k, v in entry.value}
+            name, version = parts.get("name"), parts.get("version")
+            if not isinstance(name, ScalarNode) or name.value != "container" or PLUGIN_NAME in have:
                 continue
-            listed = [entry for entry in value.value if isinstance(entry, MappingNode)]
-            have = {str(v.value) for entry in listed for k, v in entry.value if k.value == "name"}
-            for entry in listed:
-                parts = {str(k.value): v for k, v in entry.value}
-                name, version = parts.get("name"), parts.get("version")
-                if not isinstance(name, ScalarNode) or name.value != "container" or PLUGIN_NAME in have:
-                    continue
-                file.splice(name.start_mark.index, name.end_mark.index, PLUGIN_NAME)
-                if isinstance(version, ScalarNode):
-                    file.splice(version.start_mark.index, version.end_mark.index, PLUGIN_VERSION)
-                have.add(PLUGIN_NAME)
-                before = f"container {version.value if isinstance(version, ScalarNode) else ''}".strip()
-                self.report.changes.append(
-                    Change(file.path, item.line, "required_plugin_versions", "zones need no container plugin", before,
-                           f"{PLUGIN_NAME} {PLUGIN_VERSION}")
-                )  # fmt: skip
+            file.splice(name.start_mark.index, name.end_mark.index, PLUGIN_NAME)
+            if isinstance(version, ScalarNode):
+                file.splice(version.start_mark.index, version.end_mark.index, PLUGIN_VERSION)
+            have.add(PLUGIN_NAME)
+            before = f"container {version.value if isinstance(version, ScalarNode) else ''}".strip()
+            self.report.changes.append(
+                Change(file.path, item.line, "required_plugin_versions", "zones need no container plugin", before,
+                       f"{PLUGIN_NAME} {PLUGIN_VERSION}")
+            )  # fmt: skip
 
 
-def _exception_fields(exceptions: list[dict[str, object]]) -> list[str]:
+def defines(item: Item) -> bool:
+    """Whether a rule's entry defines it, and does not add to one before."""
+    return not item.appends and "condition" in item.data
+
+
+def _entries(node: MappingNode, key: str) -> list[MappingNode]:
+    """The mappings in the list under a key."""
+    found: list[MappingNode] = []
+    for name, value in node.value:
+        if name.value == key and isinstance(value, SequenceNode):
+            found += [entry for entry in value.value if isinstance(entry, MappingNode)]
+    return found
+
+
+def _end(file: RulesFile, node: Node) -> int:
+    """Where a node's text ends; that of a list in block style reaches to the next entry."""
+    start: int = node.start_mark.index
+    return start + len(file.text[start : node.end_mark.index].rstrip())
+
+
+def _exception_problems(exceptions: list[dict[str, object]], lists: Lists) -> list[str]:
+    """Why Falco would refuse an exception, or where it would mean something else."""
     bad: list[str] = []
     for entry in exceptions:
         fields = entry.get("fields")
         for name in fields if isinstance(fields, list) else [fields]:
             base, _, rest = str(name).partition("[")
             trouble = names.problem(base, rest.rstrip("]") or None)
-            if trouble is None and not rest and (base in ANCESTORS or base in ENDS):
-                trouble = f"names {base}, which a plugin field cannot express there: write the exception into the condition"
             if trouble:
-                bad.append(f"{entry.get('name')!r}: {trouble}")
+                bad.append(f"exception {entry.get('name')!r}: {trouble}")
+        for check in exception_checks(entry):
+            ancestors = check.left.text() in ANCESTORS
+            try:
+                after = rewritten(check, check.text(), lists)
+            except Unsupported as error:
+                bad.append(f"exception {entry.get('name')!r}: {error}")
+                continue
+            if after is not None and not (ancestors and check.operator in ANY_OF):
+                bad.append(
+                    f"exception {entry.get('name')!r}: {check.left.text()} {check.operator} needs a comparison of its own: write the "
+                    f"exception into the condition, as 'and not {after}'"
+                )
     return bad
 
 
 def _comment_out(file: RulesFile, item: Item, reason: str) -> None:
     start = file.text.rfind("\n", 0, item.start) + 1
-    end = item.end
-    body = file.text[start:end].rstrip()
-    lines = "\n".join(f"# {line}".rstrip() for line in body.split("\n"))
-    file.splice(start, start + len(body), f"# edera-falcod: left out, {reason}\n{lines}")
+    body = file.text[start : item.end].rstrip()
+    lines = file.newline.join(f"# {line}".rstrip() for line in body.split("\n"))
+    file.splice(start, start + len(body), f"# edera-falcod: left out, {reason}{file.newline}{lines}")

@@ -10,7 +10,11 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-MAX_FILE: Final = 16 << 20  # bytes; upstream's largest has 95 kB
+MAX_FILE: Final = 4 << 20  # bytes; upstream's largest has 95 kB, and a second reads 200 kB
+MAX_NODES: Final = 200_000  # values of one file with all aliases followed; upstream's largest has 3,000
+MAX_NESTING: Final = 32  # lists in lists and mappings; exceptions go 5 deep
+LISTS: Final = frozenset({"items", "exceptions", "tags"})
+TEXTS: Final = frozenset({"condition", "output", "source", "desc", "priority"})
 KINDS: Final = ("rule", "macro", "list", "required_engine_version", "required_plugin_versions")
 
 
@@ -32,7 +36,7 @@ class Scalar:
 
 @dataclass(slots=True)
 class Item:
-    """One entry of the file's top list: a rule, macro, list or requirement. ``line`` counts from 1."""
+    """One entry of the file's list: a rule, macro, list or requirement. ``line`` counts from 1."""
 
     kind: str
     name: str
@@ -67,11 +71,18 @@ class RulesFile:
     def splice(self, start: int, end: int, replacement: str) -> None:
         self.splices.append((start, end, replacement))
 
+    @property
+    def newline(self) -> str:
+        """How its lines end."""
+        return "\r\n" if "\r\n" in self.text else "\n"
+
     def changed(self) -> str:
-        """The file with all splices made."""
+        """The file with all splices made. Raises RulesError where two of them meet (an anchor's text is changed once, for all its uses)."""
         out: list[str] = []
         at = 0
-        for start, end, replacement in sorted(self.splices):
+        for start, end, replacement in sorted(set(self.splices)):
+            if start < at:
+                raise RulesError(f"{self.place(start)}: an alias makes this part of two entries that have to be changed differently")
             out.append(self.text[at:start])
             out.append(replacement)
             at = end
@@ -105,14 +116,43 @@ class RulesFile:
         return places
 
 
-def _plain(node: Node) -> Any:
-    if isinstance(node, MappingNode):
-        return {str(_plain(key)): _plain(value) for key, value in node.value}
-    if isinstance(node, SequenceNode):
-        return [_plain(value) for value in node.value]
-    if isinstance(node, ScalarNode) and node.style is None and str(node.tag).endswith(":bool"):
-        return str(node.value).lower() in ("true", "yes", "on")
-    return str(node.value)
+class _Reader:
+    """Turns YAML's nodes into plain values, within limits: aliases make much of little."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._left = MAX_NODES
+
+    def fail(self, node: Node, what: str) -> RulesError:
+        return RulesError(f"{self.path}:{node.start_mark.line + 1}:{node.start_mark.column + 1}: {what}")
+
+    def plain(self, node: Node, depth: int = 0) -> Any:
+        self._left -= 1
+        if self._left < 0:
+            raise self.fail(node, f"the file has more than {MAX_NODES} values, aliases followed")
+        if depth > MAX_NESTING:
+            raise self.fail(node, f"nested deeper than {MAX_NESTING}")
+        if isinstance(node, MappingNode):
+            return {str(self.plain(key, depth + 1)): self.plain(value, depth + 1) for key, value in node.value}
+        if isinstance(node, SequenceNode):
+            return [self.plain(value, depth + 1) for value in node.value]
+        if isinstance(node, ScalarNode) and node.style is None and str(node.tag).endswith(":bool"):
+            return str(node.value).lower() in ("true", "yes", "on")
+        return str(node.value)
+
+    def check(self, kind: str, key: Node, value: Node) -> None:
+        """Raises RulesError for a value that Falco would not take either."""
+        name = str(key.value)
+        if name == kind and kind in ("rule", "macro", "list") and not isinstance(value, ScalarNode):
+            raise self.fail(key, f"the name of a {kind} is a text")
+        if name in TEXTS and not isinstance(value, ScalarNode):
+            raise self.fail(key, f"{name} is a text")
+        if name not in LISTS or (isinstance(value, ScalarNode) and not value.value):
+            return
+        if not isinstance(value, SequenceNode):
+            raise self.fail(key, f"{name} is a list")
+        if name == "exceptions" and not all(isinstance(entry, MappingNode) for entry in value.value):
+            raise self.fail(key, f"{name} is a list of mappings with name, fields, comps and values")
 
 
 def read(path: str, text: str) -> RulesFile:
@@ -120,25 +160,38 @@ def read(path: str, text: str) -> RulesFile:
     if len(text) > MAX_FILE:
         raise RulesError(f"{path}: {len(text)} characters, at most {MAX_FILE} are read")
     try:
-        root = YAML(typ="safe", pure=True).compose(io.StringIO(text))
+        roots = [root for root in YAML(typ="safe", pure=True).compose_all(io.StringIO(text, newline="")) if root is not None]
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         raise RulesError(f"{path}{where}: not YAML: {error.problem or error.context}") from None
     except (YAMLError, RecursionError, ValueError) as error:
         raise RulesError(f"{path}: not YAML: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from None
-    if root is None:
-        return RulesFile(path, text, [])
-    if not isinstance(root, SequenceNode):
-        line = root.start_mark.line + 1
-        raise RulesError(f"{path}:{line}:1: a rules file is a list of rules, macros and lists, each beginning with '- '")
-    return RulesFile(path, text, [_item(path, node) for node in root.value])
+    items: list[Item] = []
+    reader = _Reader(path)
+    for root in roots:  # documents; nearly always one
+        if not isinstance(root, SequenceNode):
+            if isinstance(root, ScalarNode) and root.value == "":
+                continue  # nothing but comments
+            line = root.start_mark.line + 1
+            raise RulesError(f"{path}:{line}:1: a rules file is a list of rules, macros and lists, each beginning with '- '")
+        items += [_item(reader, text, node) for node in root.value]
+    return RulesFile(path, text, items)
 
 
-def _item(path: str, node: Node) -> Item:
-    place = f"{path}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+def _content(text: str, start: int) -> int:
+    """Where a node's own text begins, behind an anchor or tag."""
+    while text[start : start + 1] in ("&", "!"):
+        while start < len(text) and not text[start].isspace():
+            start += 1
+        while start < len(text) and text[start].isspace():
+            start += 1
+    return start
+
+
+def _item(reader: _Reader, text: str, node: Node) -> Item:
     if not isinstance(node, MappingNode):
-        raise RulesError(f"{place}: expected an entry such as '- rule: NAME'")
+        raise reader.fail(node, "expected an entry such as '- rule: NAME'")
     texts: dict[str, Scalar] = {}
     lists: dict[str, list[Any]] = {}
     keys: dict[str, tuple[int, int]] = {}
@@ -146,17 +199,21 @@ def _item(path: str, node: Node) -> Item:
     for key_node, value in node.value:
         key = str(key_node.value)
         if key in data:
-            raise RulesError(f"{path}:{key_node.start_mark.line + 1}:{key_node.start_mark.column + 1}: {key!r} is given twice")
-        data[key] = _plain(value)
+            raise reader.fail(key_node, f"{key!r} is given twice")
+        data[key] = reader.plain(value)
         keys[key] = (key_node.start_mark.index, value.end_mark.index)
         if isinstance(value, ScalarNode):
             mark = value.start_mark
-            texts[key] = Scalar(str(value.value), mark.index, value.end_mark.index, value.style, mark.line + 1, mark.column + 1)
+            start = _content(text, mark.index)
+            texts[key] = Scalar(str(value.value), start, value.end_mark.index, value.style, mark.line + 1, mark.column + 1)
         elif isinstance(value, SequenceNode):
             lists[key] = data[key]
     kind = next((kind for kind in KINDS if kind in data), "")
     if not kind:
-        raise RulesError(f"{place}: expected one of the keys {', '.join(KINDS)}; found {', '.join(data) or 'none'}")
+        found = ", ".join(list(data)[:10]) or "none"
+        raise reader.fail(node, f"expected one of the keys {', '.join(KINDS)}; found {found[:200]}")
+    for key_node, value in node.value:
+        reader.check(kind, key_node, value)
     name = data[kind] if isinstance(data[kind], str) else ""
     mark = node.start_mark
     return Item(kind, name, mark.line + 1, mark.index, node.end_mark.index, mark.column, texts, lists, data, keys, node)

@@ -9,9 +9,9 @@ from functools import cache
 from typing import Final
 
 from ..scap.tables import EF_MODIFIES_STATE, EVENTS, SYSCALL_EXIT_EVENTS, SYSCALL_NAMES
-from .condition import Check, Expression, FieldRef, Junction, Macro, Not, Text, Values
+from .condition import Check, Expression, FieldRef, Junction, Macro, Not, Text, Values, checks
 from .expand import ExpandedRule
-from .retarget import checks, references
+from .rewrite import references
 
 # Kernel tracepoints that have a ppm_sc code but are no system calls: exits and signals come with every set, being cheap and
 # needed by state (exit) and rules; context switches and page faults only when a rule names them, for they are many.

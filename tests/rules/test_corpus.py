@@ -52,7 +52,7 @@ def retarget() -> Retarget:
 
 def retargeted() -> tuple[Retarget, list[str]]:
     retarget = Retarget()
-    return retarget, [retarget.file(read(str(file), file.read_text())) for file in FILES]
+    return retarget, retarget.files([read(str(file), file.read_text()) for file in FILES])
 
 
 def pairs(texts: list[str]) -> list[Pair]:
@@ -107,7 +107,7 @@ def test_what_is_carried_over(retarget: Retarget, rules: Rules) -> None:
 def test_retargeting_twice_changes_nothing(retarget: Retarget) -> None:
     first = retargeted()[1]
     again = Retarget()
-    assert [again.file(read(file.name, text)) for file, text in zip(FILES, first, strict=True)] == first
+    assert again.files([read(file.name, text) for file, text in zip(FILES, first, strict=True)]) == first
     assert not again.report.changes and not again.report.left_out
 
 

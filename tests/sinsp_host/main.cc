@@ -11,6 +11,8 @@
 //   ready    the event source is open
 //   match    one per event and matching pair that has an output
 //   summary  at the end
+// With --capture FILE it reads a .scap file instead, with libsinsp's own fields for system calls and no plugin: what a condition means
+// before it is retargeted. --event-table prints how many parameters this libsinsp knows of each event type, and ends.
 // With --restart-after all of it comes twice, as with a Falco that reloads its configuration within one process.
 // Exit code: 0, also when pairs do not compile; 1 when the plugin cannot be loaded or fails; 2 on wrong usage.
 
@@ -53,6 +55,8 @@ double seconds_since(clock_type::time_point start) { return std::chrono::duratio
 
 struct Options {
     std::string plugin;
+    std::string capture;
+    bool event_table = false;
     std::string config;
     std::string open_params;
     std::string pairs;
@@ -74,6 +78,7 @@ struct Pair {
     std::unique_ptr<sinsp_filter> filter;                // none: every event
     std::unique_ptr<sinsp_evt_formatter> output;         // none: nothing to print
     uint64_t matches = 0;
+    bool failed = false;                                 // at run time
 };
 
 // One line of JSON to stdout. Text that is not valid UTF-8 comes out with U+FFFD.
@@ -216,6 +221,16 @@ std::optional<Pair> compile(const Json::Value& spec,
     return pair;
 }
 
+void report_failure(const std::string& id, const char* error) {
+    Json::Value report;
+    report["type"] = "pair";
+    report["id"] = id;
+    report["ok"] = false;
+    report["where"] = "run";
+    report["error"] = error;
+    print(report);
+}
+
 bool read_pairs(const std::string& path, std::vector<Json::Value>& specs) {
     std::ifstream file;
     if(path != "-") {
@@ -282,10 +297,41 @@ private:
 
 // ---- events --------------------------------------------------------------------------------------------------------
 
+// Says so if the event matches. Returns whether it does.
+bool evaluate(const Options& options, Pair& pair, sinsp_evt* event) {
+    if(pair.filter != nullptr && !pair.filter->run(event)) {
+        return false;
+    }
+    pair.matches++;
+    if(pair.output != nullptr) {
+        Json::Value line;
+        line["type"] = "match";
+        line["id"] = pair.id;
+        line["evtnum"] = static_cast<Json::UInt64>(event->get_num());
+        line["ts"] = static_cast<Json::UInt64>(event->get_ts());
+        std::string text;
+        pair.output->tostring_withformat(event, text, sinsp_evt_formatter::OF_NORMAL);
+        line["output"] = text;
+        if(options.fields) {
+            pair.output->tostring_withformat(event, text, sinsp_evt_formatter::OF_JSON);
+            std::string why;
+            if(!parse(text, line["fields"], why)) {
+                line["fields_error"] = why;
+            }
+        }
+        print(line);
+    }
+    return true;
+}
+
 // Runs until a limit is reached or a signal comes. Returns the exit code.
 int run(const Options& options, sinsp& inspector, const std::shared_ptr<sinsp_plugin>& plugin, std::vector<Pair>& pairs) {
-    // Platform as in Falco for a source that is not "syscall": host's name and such, no process table.
-    inspector.open_plugin(plugin->name(), options.open_params, sinsp_plugin_platform::SINSP_PLATFORM_HOSTINFO);
+    if(plugin == nullptr) {
+        inspector.open_savefile(options.capture);
+    } else {
+        // Platform as in Falco for a source that is not "syscall": host's name and such, no process table.
+        inspector.open_plugin(plugin->name(), options.open_params, sinsp_plugin_platform::SINSP_PLATFORM_HOSTINFO);
+    }
     Json::Value ready;
     ready["type"] = "ready";
     print(ready);
@@ -311,28 +357,18 @@ int run(const Options& options, sinsp& inspector, const std::shared_ptr<sinsp_pl
             events++;
             last_event = now;
             for(auto& pair : pairs) {
-                if(pair.filter != nullptr && !pair.filter->run(event)) {
+                if(pair.failed) {
                     continue;
                 }
-                pair.matches++;
-                matches++;
-                if(pair.output != nullptr) {
-                    Json::Value line;
-                    line["type"] = "match";
-                    line["id"] = pair.id;
-                    line["evtnum"] = static_cast<Json::UInt64>(event->get_num());
-                    line["ts"] = static_cast<Json::UInt64>(event->get_ts());
-                    std::string text;
-                    pair.output->tostring_withformat(event, text, sinsp_evt_formatter::OF_NORMAL);
-                    line["output"] = text;
-                    if(options.fields) {
-                        pair.output->tostring_withformat(event, text, sinsp_evt_formatter::OF_JSON);
-                        std::string why;
-                        if(!parse(text, line["fields"], why)) {
-                            line["fields_error"] = why;
-                        }
+                try {
+                    matches += evaluate(options, pair, event);
+                } catch(const sinsp_exception& failure) {
+                    if(plugin != nullptr) {
+                        throw;
                     }
-                    print(line);
+                    // Some of libsinsp's own fields find out at run time only what they cannot compare or print.
+                    pair.failed = true;
+                    report_failure(pair.id, failure.what());
                 }
             }
             if(options.restart_after != 0 && events >= options.restart_after) {
@@ -386,7 +422,9 @@ int run(const Options& options, sinsp& inspector, const std::shared_ptr<sinsp_pl
         Json::Value& count = summary["matches"][pair.id];
         count = static_cast<Json::UInt64>(count.asUInt64() + pair.matches); // ids need not be unique
     }
-    summary["metrics"] = metrics_of(*plugin);
+    if(plugin != nullptr) {
+        summary["metrics"] = metrics_of(*plugin);
+    }
     if(options.dry_runs != 0) {
         summary["dry_runs"] = dry_runs.report();
     }
@@ -399,8 +437,10 @@ int run(const Options& options, sinsp& inspector, const std::shared_ptr<sinsp_pl
 
 void usage(std::FILE* to) {
     std::fputs(
-            "usage: sinsp_host --plugin FILE.so [options]\n"
+            "usage: sinsp_host --plugin FILE.so | --capture FILE.scap | --event-table [options]\n"
             "  --plugin FILE         the plugin\n"
+            "  --capture FILE        a capture, with libsinsp's own fields\n"
+            "  --event-table         how many parameters each event type has\n"
             "  --config JSON         its init_config\n"
             "  --open-params TEXT    its open_params\n"
             "  --pairs FILE          conditions and outputs, a JSON object a line; - is stdin\n"
@@ -420,9 +460,11 @@ void usage(std::FILE* to) {
 
 // Returns an exit code where there is nothing more to do.
 std::optional<int> parse_options(int argc, char** argv, Options& options) {
-    enum { PLUGIN = 256, CONFIG, OPEN_PARAMS, PAIRS, COMPILE_ONLY, PLUGIN_FIELDS, FIELDS, MAX_EVENTS, MAX_MATCHES, RESTART_AFTER, DRY_RUNS, TIME, IDLE, FIRST, LOG };
+    enum { PLUGIN = 256, CAPTURE, EVENT_TABLE, CONFIG, OPEN_PARAMS, PAIRS, COMPILE_ONLY, PLUGIN_FIELDS, FIELDS, MAX_EVENTS, MAX_MATCHES, RESTART_AFTER, DRY_RUNS, TIME, IDLE, FIRST, LOG };
     static const option table[] = {
             {"plugin", required_argument, nullptr, PLUGIN},
+            {"capture", required_argument, nullptr, CAPTURE},
+            {"event-table", no_argument, nullptr, EVENT_TABLE},
             {"config", required_argument, nullptr, CONFIG},
             {"open-params", required_argument, nullptr, OPEN_PARAMS},
             {"pairs", required_argument, nullptr, PAIRS},
@@ -453,6 +495,8 @@ std::optional<int> parse_options(int argc, char** argv, Options& options) {
     while((choice = getopt_long(argc, argv, "h", table, nullptr)) != -1) {
         switch(choice) {
         case PLUGIN: options.plugin = optarg; break;
+        case CAPTURE: options.capture = optarg; break;
+        case EVENT_TABLE: options.event_table = true; break;
         case CONFIG: options.config = optarg; break;
         case OPEN_PARAMS: options.open_params = optarg; break;
         case PAIRS: options.pairs = optarg; break;
@@ -475,14 +519,40 @@ std::optional<int> parse_options(int argc, char** argv, Options& options) {
             return 2;
         }
     }
-    if(options.plugin.empty() || optind != argc || options.log < sinsp_logger::SEV_FATAL || options.log > sinsp_logger::SEV_TRACE) {
+    const int sources = !options.plugin.empty() + !options.capture.empty() + options.event_table;
+    if(sources != 1 || optind != argc || options.log < sinsp_logger::SEV_FATAL || options.log > sinsp_logger::SEV_TRACE) {
         usage(stderr);
         return 2;
     }
     return std::nullopt;
 }
 
+void print_event_table() {
+    Json::Value out;
+    out["type"] = "event_table";
+    for(int code = 0; code < PPM_EVENT_MAX; code++) {
+        out["parameters"].append(scap_get_event_info_table()[code].nparams);
+    }
+    print(out);
+}
+
+std::vector<Pair> compile_all(const std::vector<Json::Value>& specs, sinsp& inspector, filter_check_list& checks) {
+    const auto factory = std::make_shared<sinsp_filter_factory>(&inspector, checks);
+    std::vector<Pair> pairs;
+    for(const auto& spec : specs) {
+        if(auto pair = compile(spec, inspector, factory, checks)) {
+            pairs.push_back(std::move(*pair));
+        }
+    }
+    std::cout.flush();
+    return pairs;
+}
+
 int start(const Options& options) {
+    if(options.event_table) {
+        print_event_table();
+        return 0;
+    }
     std::vector<Json::Value> specs;
     if(!options.pairs.empty() && !read_pairs(options.pairs, specs)) {
         return 2;
@@ -492,6 +562,11 @@ int start(const Options& options) {
     libsinsp_logger()->set_severity(static_cast<sinsp_logger::severity>(options.log));
 
     sinsp inspector;
+    if(!options.capture.empty()) {
+        sinsp_filter_check_list native;
+        auto pairs = compile_all(specs, inspector, native);
+        return options.compile_only ? 0 : run(options, inspector, nullptr, pairs);
+    }
     const std::shared_ptr<sinsp_plugin> plugin = inspector.register_plugin(options.plugin);
 
     filter_check_list generic_only;
@@ -507,15 +582,7 @@ int start(const Options& options) {
     filter_check_list checks;
     checks.add_filter_check(sinsp::new_generic_filtercheck());
     checks.add_filter_check(sinsp_plugin::new_filtercheck(plugin));
-    const auto factory = std::make_shared<sinsp_filter_factory>(&inspector, checks);
-
-    std::vector<Pair> pairs;
-    for(const auto& spec : specs) {
-        if(auto pair = compile(spec, inspector, factory, checks)) {
-            pairs.push_back(std::move(*pair));
-        }
-    }
-    std::cout.flush();
+    std::vector<Pair> pairs = compile_all(specs, inspector, checks);
     return options.compile_only ? 0 : run(options, inspector, plugin, pairs);
 }
 

@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup shim sinsp demo test check rules-check fuzz bench generate clean
+.PHONY: help setup shim sinsp demo test check soak rules-check fuzz bench generate clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ rules-check: $(STAMP) shim ## Retarget the rules files of RULES_DIR and compile 
 
 fuzz: $(STAMP) ## Run the fuzzers, FUZZ_SECONDS each (default 60); FUZZ="NAME ..." chooses, FUZZ_JOBS at a time
 	@$(BIN)/python tools/fuzz.py --seconds $(or $(FUZZ_SECONDS),60) --jobs $(or $(FUZZ_JOBS),1) $(FUZZ)
+
+soak: $(STAMP) shim ## 100 rounds of kills and restarts, then 10 minutes with zones and consumers that come and go (half an hour in all)
+	EDERA_FALCOD_ROUNDS=100 EDERA_FALCOD_SOAK=600 $(BIN)/python -m pytest tests/resilience/test_kills.py tests/resilience/test_soak.py -s -v
 
 bench: $(STAMP) shim ## Measure (prints a table; BENCH_JSON=FILE writes the figures)
 	@$(BIN)/python -m bench $(if $(BENCH_JSON),--json $(BENCH_JSON))

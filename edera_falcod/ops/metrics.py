@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import resource
 import time
@@ -225,6 +226,13 @@ def _files(source: Source) -> Samples:
         return []
 
 
+def _tasks(source: Source) -> Samples:
+    try:
+        return one(len(asyncio.all_tasks()))
+    except RuntimeError:  # no loop runs here
+        return []
+
+
 Z: Final = ("zone",)
 C: Final = ("consumer",)
 
@@ -285,6 +293,7 @@ METRICS: Final[tuple[Metric[Source], ...]] = (
     Metric("delivery_latency_seconds", "histogram", "From an event's time, by the zone's clock, to its handing to a consumer's socket. "
            "Every event of a batch counts as its oldest; redeliveries are left out.", (), lambda s: histogram_samples(s.latency)),
     # The process, by the names that all exporters use
+    Metric("tasks", "gauge", "Tasks of the daemon's event loop: a few, and one or two for each zone and connection.", (), _tasks),
     Metric("process_start_time_seconds", "gauge", "When the daemon started, since the epoch.", (), lambda s: one(
         s.view.started_at), True),
     Metric("process_cpu_seconds_total", "counter", "CPU time, user and system.", (), _cpu, True),

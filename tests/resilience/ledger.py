@@ -20,6 +20,7 @@ from edera_falcod.scap.capture import read_capture
 
 LOST = (Disconnected, OSError, TimeoutError, FrameError, ClientRefused)
 HASHES = registry.prefix_hashes()
+HOTPLUG = "cpu_hotplug"  # no event of the capture: the simulated host puts it in between
 LAP_GAP = 1_000_000_000  # ns between laps: sim/player.py
 
 
@@ -44,7 +45,7 @@ class Recording:
 
 @dataclass
 class Entry:
-    """One event: the sequence number, whose, when, and for a notice its kind, cause and count."""
+    """One event: the sequence number, whose, when, and for what is no event of the capture its kind, cause and count."""
 
     seq: int
     zone: str
@@ -58,6 +59,9 @@ class Entry:
 
 def entry(view: EventView) -> Entry:
     kind = view.event.text(slots.EDERA_NOTICE_KIND) or ""
+    etype = view.block(Kind.ETYPE)
+    if etype is not None and etype.text(slots.EVT_TYPE) == HOTPLUG:
+        kind = HOTPLUG
     block = view.block(Kind.ZONE)
     zone = (block.text(slots.EDERA_ZONE_NAME) or "") if block is not None else ""
     tainted = block is not None and block.cell(slots.EDERA_ZONE_TAINTED) == 1
@@ -67,14 +71,20 @@ def entry(view: EventView) -> Entry:
 
 @dataclass
 class Ledger:
-    """All that a consumer was given over all its connections, each sequence number once. ``shed``: ranges that it was told not to come;
-    ``acknowledged``: by the daemon's own word; ``again``: how many came a second time."""
+    """All that a consumer was given over all its connections, each sequence number once. ``shed``: how many it was told not to come;
+    ``acknowledged``: by the daemon's own word; ``again``: how many came a second time. What ``check`` has found: ``lost``: sequence numbers
+    that never came; ``told``: how many notices have said that they were lost."""
 
     entries: dict[int, Entry] = field(default_factory=dict)
-    shed: list[tuple[int, int]] = field(default_factory=list)
+    shed: int = 0
     acknowledged: int = 0
     again: int = 0
     wrong: list[str] = field(default_factory=list)
+    lost: int = 0
+    told: int = 0
+    _checked: int = 0
+    _at: dict[str, tuple[int, int]] = field(default_factory=dict)
+    _broken: set[str] = field(default_factory=set)  # whose next event need not follow the last one
 
     def add(self, one: Entry) -> None:
         known = self.entries.get(one.seq)
@@ -93,40 +103,52 @@ class Ledger:
         return [one for _, one in sorted(self.entries.items()) if one.zone == zone and not one.kind]
 
     def notices(self, kind: str = "") -> list[Entry]:
-        return [one for _, one in sorted(self.entries.items()) if one.kind and kind in ("", one.kind)]
+        return [one for _, one in sorted(self.entries.items()) if one.kind not in ("", HOTPLUG) and kind in ("", one.kind)]
 
     def check(self, recordings: dict[str, Recording]) -> list[str]:
-        """What is wrong: zones' events that go back or leave some out where nobody said so."""
-        wrong = list(self.wrong)
-        at: dict[str, tuple[int, int]] = {}
-        broken: set[str] = set()
-        for _, one in sorted(self.entries.items()):
-            if one.kind:
-                if one.kind == notices.GAP:  # of a zone, or of all
-                    broken.update([one.zone] if one.zone else recordings)
-                continue
-            if one.zone not in recordings:
-                continue
-            place = recordings[one.zone].place(one.ts)
-            lap = place[0]
-            before = at.get(one.zone)
-            whole = len(recordings[one.zone].times)
-            if before is not None and place <= before:
-                wrong.append(f"{one.zone}: {place} came after {before} (seq {one.seq})")
-            follows = before is not None and place in ((before[0], before[1] + 1), (before[0] + 1, 0))
-            complete = before is None or lap == before[0] or before[1] == whole - 1
-            if before is not None and not (follows and complete) and one.zone not in broken and not self.shed:
-                wrong.append(f"{one.zone}: {place} came after {before}, and nobody said why (seq {one.seq})")
-            broken.discard(one.zone)
-            at[one.zone] = place
-        return wrong
+        """All that was wrong so far: zones' events that go back, or leave some out where nobody said so. ``recordings``: by zone; the one
+        under "" is of all others."""
+        for seq in sorted([seq for seq in self.entries if seq > self._checked]):
+            one = self.entries[seq]
+            if self._checked and seq > self._checked + 1:
+                self.lost += seq - self._checked - 1
+                self._broken.update(self._at)  # of which zones it was is told by a notice that comes later
+            self._checked = seq
+            if one.kind == notices.GAP:
+                self._broken.update([one.zone] if one.zone else self._at)
+            elif one.kind == notices.CONSUMER_GAP:
+                self.told += one.count
+            elif not one.kind:
+                recording = recordings.get(one.zone, recordings.get(""))
+                if recording is not None:
+                    self._follow(one, recording)
+        return self.wrong
+
+    def _follow(self, one: Entry, recording: Recording) -> None:
+        place = recording.place(one.ts)
+        before = self._at.get(one.zone)
+        self._at[one.zone] = place
+        if before is not None:
+            if place <= before:
+                self.wrong.append(f"{one.zone}: {place} came after {before} (seq {one.seq})")
+            whole = len(recording.times) - 1
+            due = (before[0], before[1] + 1) if before[1] < whole else (before[0] + 1, 0)
+            if place != due and one.zone not in self._broken:
+                self.wrong.append(f"{one.zone}: {place} came after {before}, and nobody said why (seq {one.seq})")
+        self._broken.discard(one.zone)
+
+    def thin(self) -> None:
+        """Keep of what was checked and cannot come again only the notices."""
+        done = min(self.acknowledged, self._checked)
+        self.entries = {seq: one for seq, one in self.entries.items() if seq > done or one.kind}
 
 
 class Reader:
     """A consumer that comes back whenever it is cut off, and writes all it is given into ``ledger``. ``missing``: sequence numbers that
     never came without a word; ``connects``: how often it was welcomed."""
 
-    def __init__(self, path: Path, ledger: Ledger, name: str = "falco", acknowledge: bool = True) -> None:
+    def __init__(self, path: Path, ledger: Ledger, name: str = "falco", acknowledge: bool = True, ephemeral: bool = False) -> None:
+        self.ephemeral = ephemeral
         self.acknowledge = acknowledge
         self.path = path
         self.ledger = ledger
@@ -139,24 +161,25 @@ class Reader:
     async def once(self) -> None:
         """One connection, to its end. Raises what ends it."""
         table = BlockTable()
-        client = Client(str(self.path), self.name, len(HASHES) - 1, lambda n: HASHES[n], "test 1.0", table, False, self.acknowledge)
-        shed = 0
+        fields, path = len(HASHES) - 1, str(self.path)
+        client = Client(path, self.name, fields, lambda n: HASHES[n], "test 1.0", table, self.ephemeral, self.acknowledge)
+        left_out = 0
         try:
             welcome = await client.connect()
             self.connects += 1
             if welcome.acknowledged < self.ledger.acknowledged:
                 self.ledger.wrong.append(f"{self.ledger.acknowledged} was acknowledged, now it is {welcome.acknowledged}")
             self.ledger.acknowledged = welcome.acknowledged
-            due = welcome.acknowledged + 1
+            due = 0 if self.ephemeral else welcome.acknowledged + 1
             while True:
                 events = await client.next()
                 # `next` has acknowledged what it gave before
                 for event in events:
-                    if event.seq != due:
-                        if client.shed - shed < event.seq - due:
+                    if due not in (0, event.seq):
+                        left_out += event.seq - due
+                        if left_out > client.shed:
                             self.ledger.wrong.append(f"{due} was due and {event.seq} came")
-                        shed = client.shed
-                        self.ledger.shed.append((due, event.seq - 1))
+                        self.ledger.shed += event.seq - due
                     due = event.seq + 1
                     self.ledger.add(entry(EventView(event.data, table, event.redelivered)))
                 self.progress.set()

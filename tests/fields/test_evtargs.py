@@ -237,7 +237,9 @@ def test_any_bytes_in_any_parameter_give_a_value_or_none(info: EventInfo, params
 
 @pytest.mark.parametrize(("code", "index"), [
     (tables.PPME_SYSCALL_READ_X, 1), (tables.PPME_SYSCALL_MKDIR_2_X, 1), (tables.PPME_SYSCALL_POLL_X, 1),
-    (tables.PPME_SOCKET_SETSOCKOPT_X, 4), (tables.PPME_SYSCALL_EXECVE_19_X, 2),
+    (tables.PPME_SOCKET_SETSOCKOPT_X, 4), (tables.PPME_SYSCALL_EXECVE_19_X, 2), (tables.PPME_SYSCALL_EXECVE_19_X, 14),
+    (tables.PPME_SYSCALL_EXECVE_19_X, 15), (tables.PPME_SYSCALL_EXECVE_19_X, 27), (tables.PPME_SYSCALL_CHDIR_X, 1),
+    (tables.PPME_SYSCALL_OPENAT_2_X, 2), (tables.PPME_SYSCALL_RENAMEAT2_X, 4),
 ])  # fmt: skip
 def test_time_grows_with_length(code: int, index: int) -> None:
     """64 times the bytes take far less than 64 times 64 the time, which a quadratic step would."""

@@ -1,7 +1,7 @@
 """Mistakes of Edera's own plugin that the state must not repeat: one test for each of its faults B1 to B63 that concerns state,
 named after it.
 
-Those that concern what fields make of the state have their tests in tests/fields. Where libsinsp does something else than one
+Those that concern what fields make of the state have theirs in tests/fields/test_rust_gaps.py. Where libsinsp does something else than one
 would wish, it is followed, and the test says so.
 """
 

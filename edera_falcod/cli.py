@@ -11,7 +11,7 @@ from typing import Final
 # name -> (one line of help, module with add_arguments(parser) and run(args) -> exit code)
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "run": ("run the daemon", "edera_falcod.daemon"),
-    "tail": ("show live events of the zones", "edera_falcod.ops.tail"),
+    "tail": ("show live events of the zones", "edera_falcod.ops.tailcommand"),
     "ctl": ("ask the running daemon how it is", "edera_falcod.ops.command"),
     "config": ("check, show and document the configuration", "edera_falcod.ops.configcommand"),
     "doctor": ("find out what is wrong, from Edera to Falco", "edera_falcod.ops.doctor"),

@@ -30,6 +30,7 @@ EPILOG: Final = f"""examples:
   edera-falcod ctl status --json | jq '.zones[] | {{name, state}}'
   edera-falcod ctl zones -o name,state,counters.received
   edera-falcod ctl zone web-1
+  edera-falcod ctl top
   edera-falcod ctl tail 'evt.type = execve' -o '%edera.zone.name %proc.cmdline'
   edera-falcod ctl resync --all
   until edera-falcod ctl health --ready >/dev/null; do sleep 1; done
@@ -46,7 +47,8 @@ COMMANDS: Final[dict[str, tuple[str, str, str, str]]] = {
     "zone": ("one zone: its past, its counters, its event types", "zonecommand", "add_zone", "ask_zone"),
     "processes": ("a zone's processes as they are known", "zonecommand", "add_processes", "ask_processes"),
     "syscalls": ("the system calls that zones are asked for, and why", "syscallcommand", "", "ask_syscalls"),
-    "tail": ("live events of the zones, as text or JSON", "tail", "add_arguments", ""),
+    "top": ("the busiest zones or event types, live", "top", "add_arguments", ""),
+    "tail": ("live events of the zones, as text or JSON", "tailcommand", "add_arguments", ""),
     "resync": ("learn a zone, or all, anew", "zonecommand", "add_resync", "ask_resync"),
     "record": ("write a zone's raw stream to a file, for replay and bug reports", "recordcommand", "add_record", "ask_record"),
     "log-level": ("say more or less from now on, until the next reload", "daemoncommand", "add_log_level", "ask_log_level"),
@@ -82,19 +84,44 @@ def tell(text: str) -> None:
     print(f"edera-falcod ctl: {text}", file=sys.stderr)
 
 
+def failure(error: Exception, path: str, name: str) -> tuple[str, int]:
+    """What to say of an error of a call, with what to do next, and the exit code. Raises errors that are none of a call."""
+    from grpclib.const import Status
+    from grpclib.exceptions import GRPCError, StreamTerminatedError
+
+    from .client import CALL_TIMEOUT
+
+    match error:
+        case FieldError():
+            return str(error), UNREACHABLE
+        case FileNotFoundError():
+            return f"{path}: no such socket; is the daemon running? (systemctl status edera-falcod; edera-falcod doctor)", UNREACHABLE
+        case ConnectionRefusedError():
+            return f"{path}: nobody listens; the daemon has died (journalctl -u edera-falcod)", UNREACHABLE
+        case PermissionError():
+            return f"{path}: permission denied; run as root or as a member of ctl.group", UNREACHABLE
+        case TimeoutError():
+            return f"{path}: no answer within {CALL_TIMEOUT:g} s (journalctl -u edera-falcod)", UNREACHABLE
+        case GRPCError() if error.status is Status.UNIMPLEMENTED:
+            text = f"the daemon is older than this program and does not know {name}; restart it (systemctl restart edera-falcod)"
+            return text, UNREACHABLE
+        case GRPCError():
+            refused = error.status in (Status.NOT_FOUND, Status.PERMISSION_DENIED, Status.INVALID_ARGUMENT, Status.RESOURCE_EXHAUSTED)
+            return error.message or error.status.name, UNWELL if refused else UNREACHABLE
+        case OSError() | StreamTerminatedError():
+            return f"{path}: {error}", UNREACHABLE
+    raise error
+
+
 async def _ask(args: argparse.Namespace, path: str, call: Call) -> int:
-    from .ctl import connected
+    from .client import connected
 
     async with connected(path) as stub:
         return await call(args, stub)
 
 
 def run(args: argparse.Namespace) -> int:
-    from grpclib.const import Status
-    from grpclib.exceptions import GRPCError, StreamTerminatedError
-
     from ..config import ConfigError, load
-    from .ctl import CALL_TIMEOUT
 
     _, module, _, ask = COMMANDS[args.ctl_command]
     if not ask:
@@ -107,22 +134,7 @@ def run(args: argparse.Namespace) -> int:
         return UNREACHABLE
     try:
         return asyncio.run(_ask(args, path, call))
-    except FieldError as error:
-        tell(str(error))
-    except FileNotFoundError:
-        tell(f"{path}: no such socket; is the daemon running? (systemctl status edera-falcod; edera-falcod doctor)")
-    except ConnectionRefusedError:
-        tell(f"{path}: nobody listens; the daemon has died (journalctl -u edera-falcod)")
-    except PermissionError:
-        tell(f"{path}: permission denied; run as root or as a member of ctl.group")
-    except TimeoutError:
-        tell(f"{path}: no answer within {CALL_TIMEOUT:g} s (journalctl -u edera-falcod)")
-    except GRPCError as error:
-        if error.status is Status.UNIMPLEMENTED:
-            tell(f"the daemon is older than this program and does not know {args.ctl_command}; restart it (systemctl restart edera-falcod)")
-        else:
-            tell(error.message or error.status.name)
-            return UNWELL if error.status in (Status.NOT_FOUND, Status.PERMISSION_DENIED, Status.INVALID_ARGUMENT) else UNREACHABLE
-    except (OSError, StreamTerminatedError) as error:
-        tell(f"{path}: {error}")
-    return UNREACHABLE
+    except Exception as error:
+        text, code = failure(error, path, args.ctl_command)
+        tell(text)
+        return code

@@ -13,7 +13,6 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any, Final, cast
 
-from grpclib.client import Channel
 from grpclib.config import Configuration
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
@@ -24,10 +23,10 @@ from h2.events import Event as H2Event
 from h2.settings import SettingCodes
 
 from .access import Admins
+from .client import CALL_TIMEOUT
 from .operations import Operations
 from .proto.ctl import (
     CtlBase,
-    CtlStub,
     GetHealthReply,
     GetHealthRequest,
     GetProcessesRequest,
@@ -35,6 +34,8 @@ from .proto.ctl import (
     GetStatusRequest,
     GetSyscallsReply,
     GetSyscallsRequest,
+    GetTypesReply,
+    GetTypesRequest,
     GetZoneReply,
     GetZoneRequest,
     ProcessPage,
@@ -48,7 +49,6 @@ from .proto.ctl import (
     SetLogLevelRequest,
 )
 
-CALL_TIMEOUT: Final = 5.0  # seconds: a daemon that does not answer by then is not well
 MAX_CONNECTIONS: Final = 32  # some ctl and top at a time, and scripts
 MAX_STREAMS: Final = 8  # calls at a time on a connection; ours makes one
 MAX_REQUEST: Final = 64 << 10  # bytes of one call's requests: names and numbers
@@ -68,6 +68,9 @@ class Ctl(CtlBase):
 
     async def get_zone(self, get_zone_request: GetZoneRequest) -> GetZoneReply:
         return self._operations.zone(get_zone_request.zone)
+
+    async def get_types(self, get_types_request: GetTypesRequest) -> GetTypesReply:
+        return GetTypesReply(await self._operations.types(get_types_request.zone))
 
     async def get_processes(self, get_processes_request: GetProcessesRequest) -> AsyncIterator[ProcessPage]:
         async for page in self._operations.processes(get_processes_request.zone, get_processes_request.arguments):
@@ -188,19 +191,3 @@ class CtlServer:
             protocol.processor.close("the daemon stops")
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._server.wait_closed(), CALL_TIMEOUT)
-
-
-@contextlib.asynccontextmanager
-async def connected(path: str) -> AsyncIterator[CtlStub]:
-    """A connection to the daemon behind ``path``; calls raise OSError, grpclib's errors, TimeoutError."""
-    channel = Channel(path=path)
-    try:
-        yield CtlStub(channel, timeout=CALL_TIMEOUT)
-    finally:
-        channel.close()
-
-
-async def get_status(path: str) -> GetStatusReply:
-    """Ask the daemon behind ``path``. Raises OSError, grpclib's errors, TimeoutError."""
-    async with connected(path) as stub, asyncio.timeout(CALL_TIMEOUT):
-        return await stub.get_status(GetStatusRequest())

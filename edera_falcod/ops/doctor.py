@@ -140,7 +140,7 @@ async def daemon(config: Config) -> list[Finding]:
     """Our daemon by its ctl socket: what it says itself, snapshots, drops, clocks, consumers."""
     from grpclib.exceptions import GRPCError, StreamTerminatedError
 
-    from .ctl import get_status
+    from .client import get_status
     from .screen import version_note
     from .shapes import causes, total
 

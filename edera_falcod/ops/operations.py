@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
+from operator import add
 from typing import Final, Protocol
 
 from grpclib.const import Status
@@ -14,7 +15,7 @@ from grpclib.exceptions import GRPCError
 from ..edera.zones import Zones
 from ..edera.zonestream import ZoneStream
 from ..falco.accounting import ZoneAccount
-from ..scap.tables import EVENTS
+from ..scap.tables import EVENTS, PPM_EVENT_MAX
 from ..state.thread import Thread
 from ..state.zone import ZoneState
 from .access import require_trust
@@ -113,6 +114,17 @@ class Operations:
             reply.import_ns = int(pipeline.import_time * 1e9)
             reply.text_bytes = pipeline.state.table.text
         return reply
+
+    async def types(self, text: str) -> list[Counter]:
+        """Events by type, of one zone or ("") of all."""
+        chosen = [self.find(text)[0]] if text else list(self.zones.streams)
+        sums = [0] * PPM_EVENT_MAX
+        for zone_id in chosen:
+            pipeline = self.pipelines.get(zone_id)
+            if pipeline is not None:
+                sums = list(map(add, sums, pipeline.codes))
+                await asyncio.sleep(0)
+        return types(sums)
 
     async def processes(self, text: str, arguments: bool) -> AsyncIterator[ProcessPage]:
         """Pages of a zone's processes, parents before their children. The tree is the one at the time of the call, as far as the zone does

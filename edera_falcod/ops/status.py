@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from .. import __version__
 from .._pure import compiled
@@ -15,6 +15,8 @@ from ..falco import frames
 from ..falco.accounting import Share, ZoneAccount
 from ..falco.ring import DAEMON, GONE, Consumer, Ring
 from ..falco.server import Server
+from . import encode
+from .encode import Count
 from .proto.ctl import ConsumerStatus, Counter, DaemonStatus, EderaLink, EderaStatus, GetStatusReply, RegistryStatus, ZoneStatus
 
 GRACE: Final = 10.0  # seconds that a link, a zone or a consumer may be away before that is unwell: restarts take no longer
@@ -92,44 +94,62 @@ def unwell(view: View) -> list[str]:
     return found
 
 
-def _counters(account: ZoneAccount, facts: ZoneFacts | None) -> list[Counter]:
-    counters = [
-        Counter(name="received", value=account.received),
-        Counter(name="entered", value=account.entered),
-        Counter(name="notices", value=account.notices),
-        Counter(name="bytes", value=account.bytes),
-        Counter(name="gaps", value=account.gaps),
+def _counters(account: ZoneAccount, facts: ZoneFacts | None) -> list[Count]:
+    counters: list[Count] = [
+        ("received", "", account.received),
+        ("entered", "", account.entered),
+        ("notices", "", account.notices),
+        ("bytes", "", account.bytes),
+        ("gaps", "", account.gaps),
     ]
-    counters += [Counter(name="undecodable", cause=cause, value=count) for cause, count in sorted(account.undecodable.items())]
+    counters += [("undecodable", cause, count) for cause, count in sorted(account.undecodable.items())]
     if facts is not None:
-        counters.append(Counter(name="rate", value=round(facts.rate)))
-        counters += [Counter(name="refused", cause=cause, value=count) for cause, count in sorted(facts.refused.items()) if count]
+        counters.append(("rate", "", round(facts.rate)))
+        counters += [("refused", cause, count) for cause, count in sorted(facts.refused.items()) if count]
     return counters
+
+
+def _dropped(ring: Ring, index: int) -> list[Count]:
+    """What consumers that are meant to last did not get of a zone, by cause."""
+    sums: dict[str, int] = {}
+    for consumer in ring.consumers.values():
+        share = consumer.shares.get(index)
+        if share is not None and not consumer.ephemeral:
+            for cause, count in share.dropped.items():
+                sums[cause] = sums.get(cause, 0) + count
+    return [("dropped", cause, count) for cause, count in sorted(sums.items()) if count]
+
+
+def _messages(counters: list[Count]) -> list[Counter]:
+    return [Counter(name=name, cause=cause, value=value) for name, cause, value in counters]
+
+
+def zone_facts(view: View, zone_id: str) -> dict[str, Any]:
+    """What a zone's line says, by the names of ZoneStatus; ``counters`` as tuples."""
+    stream = view.zones.streams[zone_id]
+    facts = view.facts.get(zone_id)
+    counters = _counters(facts.account, facts) + _dropped(view.ring, facts.account.index) if facts is not None else []
+    counters += [("stream", name, count) for name, count in sorted(stream.counters.items()) if name.startswith("fault.")]
+    return {
+        "id": zone_id,
+        "name": stream.zone.name,
+        "state": stream.state.value,
+        "reason": stream.reason,
+        "since": _ns(stream.since),
+        "domid": stream.zone.domid,
+        "threads": facts.threads if facts is not None else 0,
+        "fds": facts.fds if facts is not None else 0,
+        "tainted": facts is not None and facts.tainted,
+        "last_event_ts": facts.account.last_ts if facts is not None else 0,
+        "clock_skew": facts.skew or 0 if facts is not None else 0,
+        "counters": counters,
+    }
 
 
 def zone_status(view: View, zone_id: str) -> ZoneStatus:
     """One zone's line."""
-    stream = view.zones.streams[zone_id]
-    facts = view.facts.get(zone_id)
-    status = ZoneStatus(
-        id=zone_id,
-        name=stream.zone.name,
-        state=stream.state.value,
-        reason=stream.reason,
-        since=_ns(stream.since),
-        domid=stream.zone.domid,
-    )
-    if facts is not None:
-        status.threads = facts.threads
-        status.fds = facts.fds
-        status.tainted = facts.tainted
-        status.clock_skew = facts.skew or 0
-        status.last_event_ts = facts.account.last_ts
-        status.counters = _counters(facts.account, facts)
-    status.counters += [
-        Counter(name="stream", cause=name, value=count) for name, count in sorted(stream.counters.items()) if name.startswith("fault.")
-    ]
-    return status
+    found = zone_facts(view, zone_id)
+    return ZoneStatus(**{**found, "counters": _messages(found["counters"])})
 
 
 def _consumer(view: View, consumer: Consumer) -> ConsumerStatus:
@@ -160,7 +180,7 @@ def _consumer(view: View, consumer: Consumer) -> ConsumerStatus:
 
 
 def status(view: View) -> GetStatusReply:
-    """All of it."""
+    """All of it, to be sent: the zones are encoded already."""
     ring, zones = view.ring, view.zones
     registry = view.server.registry
     gone = ZoneAccount(GONE, "", "")
@@ -191,8 +211,8 @@ def status(view: View) -> GetStatusReply:
             protect_version=view.protect_version,
         ),
         registry=RegistryStatus(major=frames.MAJOR, minor=frames.MINOR, fields=registry.fields, hash=registry.prefix_hash(registry.fields)),
-        zones=[zone_status(view, zone_id) for zone_id in view.zones.streams],
+        zones=[encode.zone(**zone_facts(view, zone_id)) for zone_id in view.zones.streams],
         consumers=[_consumer(view, consumer) for consumer in ring.consumers.values()],
-        gone=_counters(gone, None),
-        own=_counters(ring.zones[DAEMON], None),
+        gone=_messages(_counters(gone, None)),
+        own=_messages(_counters(ring.zones[DAEMON], None)),
     )

@@ -9,7 +9,6 @@ import time
 from datetime import datetime
 from typing import Final
 
-from ..state.thread import NO_ID
 from .proto.ctl import CtlStub, GetProcessesRequest, GetStatusRequest, GetZoneReply, GetZoneRequest, Process, ResyncRequest
 from .screen import state_text, zone_line
 from .shapes import PROCESS_FIELDS, ZONE_DETAIL_FIELDS, ZONE_FIELDS, causes, process_json, table, zone_detail_json, zone_json
@@ -111,6 +110,8 @@ def zone_text(reply: GetZoneReply, now: float, on: bool) -> str:
 
 
 def process_line(one: Process, now: float, arguments: bool) -> str:
+    from ..state.thread import NO_ID  # brings the whole room along, which other commands do not need
+
     what = one.name if not arguments or not one.args else f"{one.name}: {' '.join(one.args)}"
     uid = str(one.uid) if one.uid != NO_ID else "-"
     head = f"{one.pid:>8} {uid:>6} {count(one.threads):>4} {count(one.fds):>5} {ago(one.started_at, now):>7} "

@@ -40,7 +40,9 @@ from .dice import Dice
 
 LONG = 5.0  # seconds: neither answered nor closed
 CALL, RAW, HTTP = range(3)
-METHODS = ("GetStatus", "GetZone", "GetProcesses", "GetHealth", "Resync", "SetLogLevel", "Reload", "GetSyscalls", "Record", "Nothing")
+METHODS = (
+    "GetStatus", "GetZone", "GetProcesses", "GetHealth", "Resync", "SetLogLevel", "Reload", "GetSyscalls", "Record", "GetTypes", "Nothing",
+)  # fmt: skip
 EVERY = 64  # inputs between calls of a well-behaved client
 
 

@@ -19,7 +19,7 @@ from h2.events import StreamEnded
 from edera_falcod.falco.listener import Peer
 from edera_falcod.ops import ctl
 from edera_falcod.ops.access import SERVICE, Admins
-from edera_falcod.ops.ctl import connected
+from edera_falcod.ops.client import connected
 from edera_falcod.ops.proto.ctl import CtlStub, GetStatusRequest, SetLogLevelRequest
 from tests.daemon.support import World, until, world
 

@@ -16,7 +16,7 @@ from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 
 from edera_falcod.ops import access, operations, text
-from edera_falcod.ops.ctl import connected
+from edera_falcod.ops.client import connected
 from edera_falcod.ops.proto.ctl import GetProcessesRequest, GetZoneRequest, ReloadRequest, ResyncRequest, SetLogLevelRequest
 from tests.daemon.support import CAPTURE, DATA, FAST, World, consuming, until, world
 

@@ -11,7 +11,7 @@ import pytest
 from grpclib.exceptions import StreamTerminatedError
 
 from edera_falcod.ops import command, status
-from edera_falcod.ops.ctl import get_status
+from edera_falcod.ops.client import get_status
 from edera_falcod.ops.proto.ctl import EderaLink
 from edera_falcod.ops.systemd import Notifier
 from tests.daemon.support import CAPTURE, FAST, consuming, until, world

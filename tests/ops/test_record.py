@@ -15,7 +15,7 @@ from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 
 from edera_falcod.ops import record
-from edera_falcod.ops.ctl import connected
+from edera_falcod.ops.client import connected
 from edera_falcod.ops.proto.ctl import RecordRequest
 from edera_falcod.scap.recording import Recording
 from edera_falcod.sim.feed import Feed, Recorded, playable, unpacked

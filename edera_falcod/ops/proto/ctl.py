@@ -204,6 +204,18 @@ class ZoneStep(betterproto.Message):
 
 
 @dataclass(eq=False, repr=False)
+class GetTypesRequest(betterproto.Message):
+    zone: str = betterproto.string_field(1)
+    """As in GetZoneRequest; empty: all zones that there are now."""
+
+
+@dataclass(eq=False, repr=False)
+class GetTypesReply(betterproto.Message):
+    types: List["Counter"] = betterproto.message_field(1)
+    """Most frequent first; those of the same name are added up."""
+
+
+@dataclass(eq=False, repr=False)
 class GetProcessesRequest(betterproto.Message):
     zone: str = betterproto.string_field(1)
     arguments: bool = betterproto.bool_field(2)
@@ -411,6 +423,23 @@ class CtlStub(betterproto.ServiceStub):
             metadata=metadata,
         )
 
+    async def get_types(
+        self,
+        get_types_request: "GetTypesRequest",
+        *,
+        timeout: Optional[float] = None,
+        deadline: Optional["Deadline"] = None,
+        metadata: Optional["MetadataLike"] = None
+    ) -> "GetTypesReply":
+        return await self._unary_unary(
+            "/edera_falcod.ctl.v1.Ctl/GetTypes",
+            get_types_request,
+            GetTypesReply,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        )
+
     async def get_processes(
         self,
         get_processes_request: "GetProcessesRequest",
@@ -543,6 +572,9 @@ class CtlBase(ServiceBase):
     async def get_zone(self, get_zone_request: "GetZoneRequest") -> "GetZoneReply":
         raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
 
+    async def get_types(self, get_types_request: "GetTypesRequest") -> "GetTypesReply":
+        raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
+
     async def get_processes(
         self, get_processes_request: "GetProcessesRequest"
     ) -> AsyncIterator[ProcessPage]:
@@ -588,6 +620,13 @@ class CtlBase(ServiceBase):
     ) -> None:
         request = await stream.recv_message()
         response = await self.get_zone(request)
+        await stream.send_message(response)
+
+    async def __rpc_get_types(
+        self, stream: "grpclib.server.Stream[GetTypesRequest, GetTypesReply]"
+    ) -> None:
+        request = await stream.recv_message()
+        response = await self.get_types(request)
         await stream.send_message(response)
 
     async def __rpc_get_processes(
@@ -658,6 +697,12 @@ class CtlBase(ServiceBase):
                 grpclib.const.Cardinality.UNARY_UNARY,
                 GetZoneRequest,
                 GetZoneReply,
+            ),
+            "/edera_falcod.ctl.v1.Ctl/GetTypes": grpclib.const.Handler(
+                self.__rpc_get_types,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                GetTypesRequest,
+                GetTypesReply,
             ),
             "/edera_falcod.ctl.v1.Ctl/GetProcesses": grpclib.const.Handler(
                 self.__rpc_get_processes,

@@ -24,7 +24,7 @@ from .control import ControlClient, Watch, Workload
 from .sink import ZoneInfo, ZoneSink
 from .transport import Late, Link, LinkError, Links, Refused, Unreadable, check_grpclib
 from .workloads import Directory
-from .zonestream import Settings, SnapshotBudget, ZoneStream
+from .zonestream import Busy, Settings, SnapshotBudget, ZoneStream
 
 NO_DOMAIN: Final = (0, 0xFFFFFFFF)  # the host itself, or none
 READY: Final = "ready"
@@ -77,6 +77,7 @@ class Zones:
         self._syscalls = self._settings.syscalls
         self._links = Links(path)
         self._budget = SnapshotBudget()
+        self._busy = Busy()
         self._backoff = Backoff()
         self.directory = Directory()
         self._directory_refused = ""
@@ -248,7 +249,7 @@ class Zones:
             self._refuse(zone, f"there are already {self._settings.max_zones} zones")
             return
         self._refused.pop(zone.id, None)
-        stream = ZoneStream(zone, self._links, self._sink, self._settings, self._budget, lambda: self.link is LinkState.UP)
+        stream = ZoneStream(zone, self._links, self._sink, self._settings, self._budget, lambda: self.link is LinkState.UP, self._busy)
         stream.set_syscalls(self._syscalls)
         self.streams[zone.id] = stream
         self.counters["zones_found"] += 1

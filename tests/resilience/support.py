@@ -105,7 +105,7 @@ class Process:
 
     async def status(self) -> dict[str, Any]:
         """As `ctl status --json`."""
-        from edera_falcod.ops.ctl import get_status
+        from edera_falcod.ops.client import get_status
 
         found: dict[str, Any] = json.loads(json.dumps(as_json(await get_status(str(self.ctl)))))
         return found

@@ -183,15 +183,21 @@ class Daemon:
         where = config.metrics.listen
         group_of_metrics = Group.number(config.metrics.group) if config.metrics.group else -1
         metrics = Listener(where.removeprefix("unix:"), config.metrics.mode, group_of_metrics) if where.startswith("unix:") else None
-        loopback: socket.socket | None = None
-        try:
+        async with contextlib.AsyncExitStack() as closing:  # all of it is done, whatever of it fails; the last line first
+            closing.callback(gc.unfreeze)
+            closing.callback(lambda: ctl.close(keep=self._notifier.stores))
+            closing.callback(lambda: falco.close(keep=self._notifier.stores))
+            if metrics is not None:
+                closing.callback(metrics.close)
+            closing.push_async_callback(self.http.close)
+            closing.push_async_callback(self.ctl.close)
+            closing.push_async_callback(self.server.close)
             self._open({"falco": falco, "ctl": ctl})
             assert falco.socket is not None and ctl.socket is not None
             if metrics is not None:
                 await self.http.start(metrics.open())
             elif where:
-                loopback = listen_on_loopback(where)
-                await self.http.start(loopback)
+                await self.http.start(closing.enter_context(listen_on_loopback(where)))
             self._take_over(falco.orphaned)
             await self.server.start(falco.socket)
             await self.ctl.start(ctl.socket)
@@ -211,17 +217,6 @@ class Daemon:
                 self.log.warning("consumers did not take all that waited for them", seconds=config.buffer.drain)
             await self.server.close()
             self._hand_over()
-        finally:
-            await self.server.close()
-            await self.ctl.close()
-            await self.http.close()
-            if metrics is not None:
-                metrics.close()
-            if loopback is not None:
-                loopback.close()
-            falco.close(keep=self._notifier.stores)
-            ctl.close(keep=self._notifier.stores)
-            gc.unfreeze()
         self.log.info("stopped", events=self.ring.head + 1 - self._first)
 
     def _open(self, listeners: dict[str, Listener]) -> None:

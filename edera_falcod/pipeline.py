@@ -295,6 +295,9 @@ class Pipelines:
             else:
                 self._tell(notices.ZONE_LIVE, pipeline, f"zone {name} is live with {threads} threads")
             pipeline.seeded = True
+        elif state is State.QUARANTINED and before is not State.QUARANTINED:
+            name = pipeline.info.name or zone_id
+            self._tell(notices.ZONE_QUARANTINED, pipeline, f"zone {name} is left alone for a while: {reason}", reason)
 
     def messages(self, zone_id: str, batch: list[bytes], start: int) -> tuple[int, Verdict]:
         return self.by_id[zone_id].messages(batch, start)

@@ -122,7 +122,13 @@ class Zones:
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 while True:
-                    await self._try()
+                    try:
+                        await self._try()
+                    except Exception:  # a bug of ours, or what a library lets through: costs a new connection, no zone anything
+                        self.counters["fault.internal"] += 1
+                        self._set_link(LinkState.WAITING, "internal error")
+                        self._log.exception("internal error in following the zones")
+                        await asyncio.sleep(self._backoff.next())
         finally:
             self._group = None
             await self._links.aclose()

@@ -21,6 +21,7 @@ from .ring import DAEMON, Ring
 ZONE_DISCOVERED: Final = "zone_discovered"
 ZONE_LIVE: Final = "zone_live"
 ZONE_RESEEDED: Final = "zone_reseeded"
+ZONE_QUARANTINED: Final = "zone_quarantined"
 ZONE_GONE: Final = "zone_gone"
 GAP: Final = "gap"
 OVERLOAD_BEGINS: Final = "overload_begins"
@@ -31,6 +32,7 @@ KINDS: Final = {
     ZONE_DISCOVERED: "a zone was found and is about to be watched",
     ZONE_LIVE: "a zone's processes and files are known; from here on its events have their context",
     ZONE_RESEEDED: "a zone's processes and files were learned anew",
+    ZONE_QUARANTINED: "a zone sent too much that is wrong and is left alone for a while: its events are missing meanwhile",
     ZONE_GONE: "a zone is no more; this is its last event",
     GAP: "events of a zone may be missing here, before they reached us",
     OVERLOAD_BEGINS: "a consumer is too slow: events are dropped for it",

@@ -320,7 +320,9 @@ class Server:
     async def start(self, listening: socket.socket) -> None:
         self.loop = asyncio.get_running_loop()
         # A duplicate, for asyncio closes the socket that it is given; the path is the listener's to remove.
-        self._server = await self.loop.create_unix_server(lambda: Link(self), sock=listening.dup())
+        # Made first and started then: who is cancelled in between has something to close.
+        self._server = await self.loop.create_unix_server(lambda: Link(self), sock=listening.dup(), start_serving=False)
+        await self._server.start_serving()
 
     def change_access(self, access: Access) -> None:
         """From now on; whoever is connected and may no longer be is let go."""

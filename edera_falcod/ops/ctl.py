@@ -180,7 +180,13 @@ class CtlServer:
         self._started = False
 
     async def start(self, listening: socket.socket) -> None:
-        await self._server.start(sock=listening.dup())
+        sock = listening.dup()
+        try:
+            await self._server.start(sock=sock)
+        except BaseException:  # asyncio listens already when it is cancelled, and grpclib has nothing to close yet
+            asyncio.get_running_loop().remove_reader(sock)
+            sock.close()
+            raise
         self._started = True
 
     async def close(self) -> None:

@@ -55,10 +55,10 @@ class HttpServer:
         self._server: asyncio.Server | None = None
 
     async def start(self, listening: socket.socket) -> None:
-        if listening.family == socket.AF_UNIX:
-            self._server = await asyncio.start_unix_server(self._serve, sock=listening.dup(), limit=MAX_REQUEST)
-        else:
-            self._server = await asyncio.start_server(self._serve, sock=listening.dup(), limit=MAX_REQUEST)
+        make = asyncio.start_unix_server if listening.family == socket.AF_UNIX else asyncio.start_server
+        # Made first and started then: who is cancelled in between has something to close.
+        self._server = await make(self._serve, sock=listening.dup(), limit=MAX_REQUEST, start_serving=False)
+        await self._server.start_serving()
 
     async def close(self) -> None:
         if self._server is None:
@@ -83,10 +83,13 @@ class HttpServer:
             writer.transport.abort()
         except asyncio.CancelledError:
             writer.transport.abort()  # we stop
+        except Exception:
+            self._log.exception("internal error", what="metrics")
+            writer.transport.abort()
         finally:
             self._tasks.discard(task)
             writer.close()
-            with contextlib.suppress(OSError, asyncio.CancelledError):
+            with contextlib.suppress(Exception, asyncio.CancelledError):  # it is closed, whatever of that went wrong
                 await writer.wait_closed()
 
     def _answer(self, head: bytes) -> bytes:

@@ -8,9 +8,9 @@ from itertools import count
 from edera_falcod.scap import tables as t
 from edera_falcod.scap.capture import CaptureEvent
 from edera_falcod.scap.event import Event
+from edera_falcod.scap.recording import framed
 from edera_falcod.scap.snapshot import SnapshotThread
 from edera_falcod.sim.encode import Encoder
-from edera_falcod.sim.feed import framed
 from edera_falcod.sim.host import MALFORMED
 from tests.state.support import Value, event_of, inet6_tuple, told, told_fd
 

@@ -47,7 +47,7 @@ from edera_falcod.edera import backoff, zonestream  # noqa: E402
 from edera_falcod.edera.lifecycle import State  # noqa: E402
 from edera_falcod.falco.client import Client, ClientRefused, Disconnected  # noqa: E402
 from edera_falcod.fields.reader import BlockTable  # noqa: E402
-from edera_falcod.ops.ctl import connected  # noqa: E402
+from edera_falcod.ops.client import connected  # noqa: E402
 from edera_falcod.ops.proto.ctl import GetProcessesRequest, GetStatusRequest  # noqa: E402
 from edera_falcod.sim.host import SimWorkload  # noqa: E402
 

@@ -20,7 +20,7 @@ from edera_falcod.fields import slots
 from edera_falcod.fields.forms import fixed_forms, values
 from edera_falcod.fields.reader import BlockTable, EventView, Value
 from edera_falcod.fields.spec import Kind
-from edera_falcod.ops.ctl import get_status
+from edera_falcod.ops.client import get_status
 from edera_falcod.sim.host import MALFORMED, NAMESPACE
 from edera_falcod.state import limits
 

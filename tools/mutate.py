@@ -1,0 +1,242 @@
+"""Mutation testing: changes one thing at a time in a module, and looks whether its tests notice.
+
+    python tools/mutate.py [wire|accounting ...] [--list] [--only TEXT]
+
+A mutant that survives shows a test that is missing, or means the same as the original; tests/mutants.txt says which do, and why. Exit code:
+1 if one survived that is not explained there, or if one is explained that does not survive.
+
+Mutants run in forks of one process that has loaded everything: the module's functions get a mutant's code before tests are collected.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import copy
+import importlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any, Final, NamedTuple
+
+import hypothesis
+import pytest
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+EXPLAINED: Final = ROOT / "tests" / "mutants.txt"
+LIMIT: Final = 120  # seconds for the tests of one mutant: one that never ends has been noticed too
+TARGETS: Final = {
+    "wire": ("edera_falcod.scap.wire", ("tests/scap/test_wire.py",)),
+    "accounting": ("edera_falcod.falco.accounting", ("tests/falco/test_accounting.py", "tests/falco/test_ring.py")),
+}
+# Loaded before the first fork: what the tests need beside the module
+NEEDED: Final = (
+    "google.protobuf.message", "grpc_tools.protoc", "edera_falcod.edera.proto.control", "edera_falcod.sim.encode", "hypothesis.stateful",
+    "edera_falcod.falco.ring", "tests.scap.control",
+)  # fmt: skip
+
+COMPARISONS: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
+}  # fmt: skip
+OPERATORS: Final[dict[type[ast.operator], type[ast.operator]]] = {
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.FloorDiv, ast.LShift: ast.RShift, ast.RShift: ast.LShift, ast.BitAnd: ast.BitOr,
+    ast.BitOr: ast.BitAnd,
+}  # fmt: skip
+
+
+class Mutant(NamedTuple):
+    """``name``: function and change, which stays the same when lines move; ``tree``: the whole module."""
+
+    name: str
+    line: int
+    tree: ast.Module
+
+
+def _another(value: Any) -> Any:
+    if isinstance(value, bool):
+        return not value
+    return value + (1 if isinstance(value, int | float) else b"x" if isinstance(value, bytes) else "x")
+
+
+def _changes(node: ast.AST) -> Iterator[ast.AST]:
+    """What may stand in the place of ``node``."""
+    if isinstance(node, ast.Compare):
+        for index, operator in enumerate(node.ops):
+            if type(operator) in COMPARISONS:
+                changed = copy.deepcopy(node)
+                changed.ops[index] = COMPARISONS[type(operator)]()
+                yield changed
+    elif isinstance(node, ast.BinOp | ast.AugAssign) and type(node.op) in OPERATORS:
+        changed_op = copy.deepcopy(node)
+        changed_op.op = OPERATORS[type(node.op)]()
+        yield changed_op
+    elif isinstance(node, ast.BoolOp):
+        changed_bool = copy.deepcopy(node)
+        changed_bool.op = ast.Or() if isinstance(node.op, ast.And) else ast.And()
+        yield changed_bool
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        yield copy.deepcopy(node.operand)
+    elif isinstance(node, ast.Constant) and node.value is not None and node.value is not ...:
+        yield ast.Constant(_another(node.value))
+    if isinstance(node, ast.Expr | ast.Assign | ast.AugAssign | ast.Raise | ast.Delete):
+        yield ast.Pass()
+    elif isinstance(node, ast.If | ast.While | ast.IfExp):
+        negated = copy.deepcopy(node)
+        negated.test = ast.UnaryOp(ast.Not(), negated.test)
+        yield negated
+    elif isinstance(node, ast.Return) and node.value is not None:
+        yield ast.Return(ast.Constant(None))
+
+
+def mutants(module: ModuleType) -> list[Mutant]:
+    """All of them, in the order of the source."""
+    assert module.__file__ is not None
+    source = Path(module.__file__).read_text()
+    found: list[Mutant] = []
+    names: dict[str, int] = {}
+
+    def visit(node: ast.AST, path: tuple[tuple[str, int | None], ...], scope: str) -> None:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            scope = f"{scope}.{node.name}".lstrip(".")
+        docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        if docstring or isinstance(node, ast.Import | ast.ImportFrom):
+            return
+        if path and not (scope == "" and isinstance(node, ast.Assign | ast.AnnAssign | ast.Expr)):
+            for change in _changes(node):
+                tree = ast.parse(source)
+                target: Any = tree
+                for field, index in path[:-1]:
+                    target = getattr(target, field) if index is None else getattr(target, field)[index]
+                field, index = path[-1]
+                change = ast.copy_location(change, node)
+                if index is None:
+                    setattr(target, field, change)
+                else:
+                    getattr(target, field)[index] = change
+                short = [" ".join(ast.unparse(ast.fix_missing_locations(one)).split())[:90] for one in (node, change)]
+                name = f"{scope or 'module'}: {short[0]} -> {short[1]}"
+                names[name] = names.get(name, 0) + 1
+                if names[name] > 1:
+                    name += f" #{names[name]}"
+                found.append(Mutant(name, getattr(node, "lineno", 0), ast.fix_missing_locations(tree)))
+        for field, value in ast.iter_fields(node):
+            if field in ("annotation", "returns", "decorator_list", "bases") or (field == "target" and scope == ""):
+                continue
+            if isinstance(value, list):
+                for index, child in enumerate(value):
+                    if isinstance(child, ast.AST):
+                        visit(child, (*path, (field, index)), scope)
+            elif isinstance(value, ast.AST):
+                visit(value, (*path, (field, None)), scope)
+
+    visit(ast.parse(source), (), "")
+    return found
+
+
+def exchange(module: ModuleType, tree: ast.Module) -> None:
+    """Give the loaded module's functions and constants those of ``tree``."""
+    fresh = ModuleType(module.__name__)
+    fresh.__package__ = module.__package__
+    exec(compile(tree, str(module.__file__), "exec"), fresh.__dict__)
+    _exchange(vars(module), vars(fresh), module.__name__)
+
+
+def _exchange(old: Any, new: Any, module: str) -> None:
+    for name, value in list(new.items()):
+        before = old.get(name)
+        if isinstance(value, FunctionType) and isinstance(before, FunctionType) and before.__module__ == module:
+            before.__code__ = value.__code__
+            before.__defaults__ = value.__defaults__
+        elif isinstance(value, type) and isinstance(before, type) and before.__module__ == module:
+            _exchange(vars(before), vars(value), module)
+        elif isinstance(value, int | str | bytes | list) and not name.startswith("__") and isinstance(old, dict):
+            old[name] = value
+
+
+def noticed(module: ModuleType, mutant: Mutant, tests: tuple[str, ...]) -> bool:
+    """Whether the tests fail, or never end, with the mutant."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            null = os.open(os.devnull, os.O_RDWR)
+            for number in range(3):
+                os.dup2(null, number)
+            os.setpgid(0, 0)
+            exchange(module, mutant.tree)
+            code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-o", "addopts=", "-o", f"timeout={LIMIT}", *tests]) != 0)
+        finally:
+            os._exit(code)
+    deadline = time.monotonic() + LIMIT
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status) != 0
+        time.sleep(0.02)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return True
+
+
+def explained(target: str) -> dict[str, str]:
+    """Mutant -> why it may survive."""
+    found: dict[str, str] = {}
+    for line in EXPLAINED.read_text().splitlines() if EXPLAINED.exists() else ():
+        kind, _, rest = line.partition(" | ")
+        if kind == target:
+            name, _, why = rest.partition(" | ")
+            found[name] = why
+    return found
+
+
+def run(target: str, only: str) -> tuple[int, set[str]]:
+    """How many mutants there were, and which survived."""
+    name, tests = TARGETS[target]
+    module = importlib.import_module(name)
+    chosen = [one for one in mutants(module) if only in one.name]
+    assert not noticed(module, Mutant("none", 0, ast.parse(Path(str(module.__file__)).read_text())), tests), "the tests fail without a mutant"
+    survivors: set[str] = set()
+    reasons = explained(target)
+    for mutant in chosen:
+        if not noticed(module, mutant, tests):
+            survivors.add(mutant.name)
+            print(f"  survives, line {mutant.line}: {mutant.name}  [{reasons.get(mutant.name, 'NOT EXPLAINED')}]", flush=True)
+    return len(chosen), survivors
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("targets", nargs="*", metavar="TARGET")
+    parser.add_argument("--list", action="store_true", help="print the mutants and run none")
+    parser.add_argument("--only", default="", metavar="TEXT", help="mutants whose name has this in it")
+    options = parser.parse_args()
+    os.chdir(ROOT)
+    sys.path.insert(0, str(ROOT))
+    hypothesis.settings.register_profile("mutants", derandomize=True, database=None, deadline=None)
+    hypothesis.settings.load_profile("mutants")
+    for needed in NEEDED:
+        importlib.import_module(needed)
+    importlib.import_module("tests.scap.control").reply("entries")
+    good = True
+    for target in options.targets or TARGETS:
+        if options.list:
+            for mutant in mutants(importlib.import_module(TARGETS[target][0])):
+                print(f"{target} {mutant.line}: {mutant.name}")
+            continue
+        total, survivors = run(target, options.only)
+        reasons = explained(target)
+        unexplained = survivors - reasons.keys()
+        stale = set() if options.only else reasons.keys() - survivors
+        print(f"{target}: {total} mutants, {total - len(survivors)} noticed, {len(survivors)} survive, {len(unexplained)} unexplained"
+              + (f"; explained but noticed: {sorted(stale)}" if stale else ""), flush=True)  # fmt: skip
+        good = good and not unexplained and not stale
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -199,7 +199,8 @@ def run(target: str, only: str) -> tuple[int, set[str]]:
     name, tests = TARGETS[target]
     module = importlib.import_module(name)
     chosen = [one for one in mutants(module) if only in one.name]
-    assert not noticed(module, Mutant("none", 0, ast.parse(Path(str(module.__file__)).read_text())), tests), "the tests fail without a mutant"
+    unchanged = Mutant("none", 0, ast.parse(Path(str(module.__file__)).read_text()))
+    assert not noticed(module, unchanged, tests), "the tests fail without a mutant"
     survivors: set[str] = set()
     reasons = explained(target)
     for mutant in chosen:

@@ -9,7 +9,7 @@ STAMP  := $(VENV)/.stamp
 .PHONY: help setup shim sinsp demo test check soak rules-check fuzz bench generate clean
 
 help: ## List the targets
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 $(STAMP): pyproject.toml
 	@PYTHON=$(PYTHON) tools/setup.sh $(VENV)
@@ -54,11 +54,14 @@ clean: ## Remove what was built (not the libsinsp folder under ~/.cache)
 	@$(MAKE) --no-print-directory -C shim clean
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-packages: ## Build the Debian package and the plugin's OCI artifact into dist/, install and try them in a clean Debian (root)
-	@tools/deb.sh dist
+packages: $(STAMP) ## Build all that is released into dist/: source, wheels, .deb, the plugin for falcoctl, SBOM (five minutes)
+	@tools/packages.sh dist
+
+packages-check: ## Install and try them in a clean Debian, booted too where this machine can (root)
 	@tools/check_deb.sh "$$(ls -t dist/edera-falcod_*.deb | head -n 1)" || [ $$? = 77 ]
+	@tools/check_image.sh || [ $$? = 77 ]
 
 shim-aarch64: ## Cross-compile the plugin for aarch64 into build/aarch64 (apt-get install gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
 	@$(MAKE) --no-print-directory -C shim all CC=aarch64-linux-gnu-gcc BUILD=../build/aarch64
 
-.PHONY: packages shim-aarch64
+.PHONY: packages packages-check shim-aarch64

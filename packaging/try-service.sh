@@ -52,6 +52,39 @@ systemctl start fake-edera
 check "Edera comes back" wait_for live
 check "all that by the same daemon" test "$(main_pid edera-falcod)" = "$pid"
 
+check "reload" systemctl reload edera-falcod
+check "is done without a restart" test "$(main_pid edera-falcod)" = "$pid"
+edera-falcod doctor --json > /tmp/doctor
+check "doctor finds nothing wrong but that Falco is not here" python3 - /tmp/doctor <<'DOCTOR'
+import json
+import sys
+
+found = json.load(open(sys.argv[1]))
+assert {"Configuration", "Edera daemon", "Daemon", "Consumer socket", "Shim"} <= {one["link"] for one in found}, found
+# Falco is not here, so that what is kept for it overflows.
+wrong = [one for one in found if one["level"] == "wrong" and one["link"] not in ("Consumer", "Drops") and "for consumer" not in one["text"]]
+wrong = [one for one in wrong if one["text"] != "consumer falco is not connected"]
+assert not wrong, wrong
+DOCTOR
+
+# An upgrade under a running consumer: dpkg puts the plugin's new file in place by rename and restarts the daemon.
+plugin=/usr/lib/edera-falcod/libedera_shim.so
+/usr/lib/edera-falcod/shimcat -u upgraded -s /run/edera-falcod/falco.sock -o '%edera.zone.name %evt.type' > /tmp/events 2>/tmp/consumer &
+consumer=$!
+lines() { [ "$(wc -l < /tmp/events)" -gt "$1" ]; }
+check "a consumer runs" wait_for lines 100
+before=$(stat -c %i $plugin)
+check "the package is installed anew meanwhile" dpkg -i /root/edera-falcod.deb
+check "the plugin's file is another" test "$(stat -c %i $plugin)" != "$before"
+check "so is the daemon" test "$(main_pid edera-falcod)" != "$pid"
+check "the consumer has the old file" grep -qF "$plugin (deleted)" /proc/$consumer/maps
+check "the zone is live again" wait_for live
+seen=$(wc -l < /tmp/events)
+check "and the consumer gets its events" wait_for lines $((seen + 100))
+kill -INT $consumer
+wait $consumer
+check "it has ended well" test $? = 0
+
 inode=$(stat -c %i /run/edera-falcod)
 systemctl stop edera-falcod
 check "the sockets' folder stays when the service stops" test "$(stat -c %i /run/edera-falcod)" = "$inode"

@@ -1,42 +1,25 @@
 #!/bin/bash
 # Installs the package into a clean Debian and tries it there: tools/check_deb.sh DEB [--no-boot]. As root; needs debootstrap.
 #
-# The clean Debian is debootstrap's minbase and what the package says it depends on, nothing else; it is kept, packed, under
-# ${XDG_CACHE_HOME:-~/.cache}/edera-falcod. In a chroot: commands, man pages, the plugin, files' owners, removal. Booted (systemd-nspawn):
-# the service as it will run, with a simulated Edera host whose socket only root may connect to, that is restarted meanwhile.
-# EDERA_FALCOD_DEBIAN_MIRROR names a mirror. Ends with 77 and a reason where it cannot be done.
+# The clean Debian is debootstrap's minbase and what the package says it depends on, nothing else (tools/debian_root.sh). In a chroot:
+# commands, man pages, the plugin, files' owners, removal. Booted (systemd-nspawn): the service as it will run, with a simulated Edera
+# host whose socket only root may connect to, that is restarted meanwhile. Ends with 77 and a reason where it cannot be done.
 set -euo pipefail
 deb=$(realpath "${1:?usage: tools/check_deb.sh DEB [--no-boot]}")
 boot=${2:-}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-suite=bookworm
-mirror=$("$here/tools/debian_mirror.sh")
+. "$here/tools/debian_root.sh"
 say() { echo "check_deb: $*"; }
 skip() { say "left out: $*"; exit 77; }
 [ "$(id -u)" = 0 ] || skip "needs root"
 PATH=$PATH:/usr/sbin:/sbin
-[ -n "$mirror" ] || skip "this machine's apt names no Debian mirror; set EDERA_FALCOD_DEBIAN_MIRROR"
-command -v debootstrap >/dev/null || skip "debootstrap is not installed"
-cache=${XDG_CACHE_HOME:-${HOME:?}/.cache}/edera-falcod
-mkdir -p "$cache"
-
 # Names of what it depends on; of alternatives the first. libc6 and the like are there anyway.
-depends=$(dpkg-deb -f "$deb" Depends | tr ',' '\n' | sed -E 's/\|.*//; s/\(.*\)//; s/[[:space:]]//g' | sort -u | paste -sd,)
-tarball=$cache/$suite-$(printf '%s' "$depends systemd-sysv" | sha256sum | cut -c1-12).tar.zst
-command -v zstd >/dev/null || tarball=${tarball%.zst}.gz
+depends=$(dpkg-deb -f "$deb" Depends | tr ',' '\n' | sed -E 's/\|.*//; s/\(.*\)//; s/[[:space:]]//g')
 work=$(mktemp -d)
 trap 'umount -q "$work/root/proc" 2>/dev/null || true; rm -rf "$work"' EXIT
-if [ ! -e "$tarball" ]; then
-    say "fetching a minimal Debian $suite with $depends"
-    # systemd-sysv only makes it bootable.
-    debootstrap --variant=minbase --include="$depends,systemd-sysv" "$suite" "$work/root" "$mirror" > "$work/log" 2>&1 ||
-        { tail -n 20 "$work/log" >&2; skip "debootstrap failed"; }
-    rm -f "$work"/root/var/cache/apt/archives/*.deb
-    tar -C "$work/root" -caf "$tarball.new.${tarball##*.}" . && mv "$tarball.new.${tarball##*.}" "$tarball"
-else
-    mkdir "$work/root"
-    tar -C "$work/root" -xpf "$tarball"
-fi
+mkdir "$work/root"
+# systemd-sysv only makes it bootable.
+debian_root "$work/root" $depends systemd-sysv || skip "$debian_root_why"
 root=$work/root
 mount -t proc proc "$root/proc" 2>/dev/null || skip "may not mount /proc"
 inside() { chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 "$@"; }
@@ -89,7 +72,7 @@ After=multi-user.target fake-edera.service
 [Service]
 Type=oneshot
 ExecStart=/bin/bash /root/try-service.sh
-ExecStopPost=/bin/systemctl --no-block poweroff
+ExecStopPost=/bin/systemctl --no-block start poweroff.target
 StandardOutput=append:/root/try.log
 StandardError=append:/root/try.log
 UNIT

@@ -3,8 +3,7 @@
 set -eu
 target=${1:?usage: tools/compiled.sh FOLDER}
 python=${PYTHON:-$PWD/.venv/bin/python}
-mkdir -p "$target"
-git ls-files -z --cached --others --exclude-standard | tar --null --files-from=- -cf - | tar -xf - -C "$target"
+tools/source.sh "$target"
 [ -d shim/build ] || [ -f shim/libedera_shim.so ] && cp -p shim/*.so shim/shimcat "$target/shim/" 2>/dev/null || true
 cd "$target"
 echo "compiled: building in $target (about two minutes)"

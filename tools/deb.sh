@@ -1,5 +1,6 @@
 #!/bin/bash
-# Builds the Debian package with Debian's own tools (dpkg-dev): tools/deb.sh FOLDER puts edera-falcod_VERSION_ARCH.deb there.
+# Builds the Debian package with Debian's own tools (dpkg-dev): tools/deb.sh FOLDER puts edera-falcod_VERSION_ARCH.deb there, and beside it
+# the wheel and the SBOM that went into it.
 #
 # What Debian 12 does not have (betterproto, librt, grpclib of the version that we need) comes from PyPI as wheels, at build time, into
 # /usr/lib/edera-falcod/python, with our own package; nothing of it is on Python's path for others. The core is compiled by mypyc unless
@@ -27,13 +28,7 @@ quietly() { "$@" >"$work/log" 2>&1 || { tail -n 40 "$work/log" >&2; exit 1; }; }
 
 # A copy of the tree: nothing that was built in it before gets into the package.
 mkdir -p "$work/src" "$work/debian" "$out"
-if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
-    git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' file; do
-        [ ! -e "$file" ] || printf '%s\0' "$file"
-    done | tar --null --files-from=- -cf - | tar -xf - -C "$work/src"
-else
-    cp -a . "$work/src"
-fi
+tools/source.sh "$work/src"
 cd "$work/src"
 root=$work/debian/edera-falcod
 lib=$root/usr/lib/edera-falcod
@@ -99,4 +94,6 @@ install -m644 src/packaging/debian/conffiles "$root/DEBIAN/"
 find "$root" -newermt "@$SOURCE_DATE_EPOCH" -print0 | xargs -0r touch --no-dereference --date="@$SOURCE_DATE_EPOCH"
 dpkg-gencontrol -pedera-falcod -P"$root" -Tdebian/substvars
 dpkg-deb --root-owner-group -Zxz --build "$root" "$out" >/dev/null
+cp "$doc/sbom.cdx.json" "$out/edera-falcod-$(dpkg-parsechangelog -l debian/changelog -S Version).cdx.json"
+[ "$compile" != 1 ] || cp "$work"/wheel/*.whl "$out/"
 say "$out/$(cd "$out" && ls -t edera-falcod_*.deb | head -n 1)"

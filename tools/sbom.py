@@ -46,6 +46,13 @@ WORDS: Final = {
 }
 
 
+# Those of SPDX's identifiers that we know to be such: a schema-valid SBOM has no others as "id", but may name a license in any words.
+IDENTIFIERS: Final = frozenset(CLASSIFIERS.values()) | {
+    "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "LGPL-2.1-or-later", "LGPL-3.0-or-later", "MIT", "MIT-0", "MPL-2.0",
+    "PSF-2.0", "Python-2.0", "Unlicense", "Zlib",
+}  # fmt: skip
+
+
 class SbomError(Exception):
     """The SBOM cannot be made; the text says why."""
 
@@ -74,6 +81,8 @@ def license_of(found: Distribution) -> str:
     if said:
         return str(said)
     words = (data.get("License") or "").strip()
+    if words.upper() == "UNKNOWN":
+        words = ""
     if words in WORDS:
         return WORDS[words]
     known = [CLASSIFIERS[one] for one in data.get_all("Classifier") or () if one in CLASSIFIERS]
@@ -123,8 +132,10 @@ def _component(package: Package) -> dict[str, Any]:
         "purl": package.purl,
     }
     if package.license:
-        simple = " " not in package.license
-        part["licenses"] = [{"license": {"id": package.license}} if simple else {"expression": package.license}]
+        if re.search(r" (?:AND|OR|WITH) ", package.license):
+            part["licenses"] = [{"expression": package.license}]
+        else:
+            part["licenses"] = [{"license": {"id" if package.license in IDENTIFIERS else "name": package.license}}]
     if package.home.startswith("http"):
         part["externalReferences"] = [{"type": "website", "url": package.home}]
     return part

@@ -53,6 +53,18 @@ def test_the_layout_is_what_the_specification_says(tmp_path: Path, libraries: di
     assert [one["mediaType"] for one in manifest["layers"]] == ["application/vnd.cncf.falco.plugin.layer.v1+tar.gz"]
 
 
+def test_skopeo_copies_it_whole(tmp_path: Path, libraries: dict[str, Path]) -> None:
+    """A reader of OCI layouts that is not ours, and the tool that the documentation names to push it with."""
+    skopeo = shutil.which("skopeo")
+    if skopeo is None:
+        pytest.skip("skopeo is not installed")
+    oci.make(tmp_path / "a", "1.2.3", libraries)
+    command = [skopeo, "--insecure-policy", "copy", "--all", f"oci:{tmp_path}/a:1.2.3", f"oci:{tmp_path}/b:other"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50)
+    assert done.returncode == 0, done.stderr
+    assert oci.pull(tmp_path / "b", "other") == oci.pull(tmp_path / "a")
+
+
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path, libraries: dict[str, Path]) -> None:
     oci.make(tmp_path / "a", "1.2.3", libraries)
     oci.make(tmp_path / "b", "1.2.3", libraries)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import sbom
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SITE = Path(sysconfig.get_paths()["purelib"])
@@ -45,6 +47,16 @@ def test_shape(found: list[sbom.Package], tmp_path: Path) -> None:
     assert {"grpclib", "betterproto", "structlog"} <= {ref.removeprefix("pkg:pypi/").partition("@")[0] for ref in ours["dependsOn"]}
     file = next(one for one in body["components"] if one["name"] == "libx.so")
     assert file["hashes"] == [{"alg": "SHA-256", "content": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}]
+
+
+def test_it_is_valid_by_the_schema_of_cyclonedx(found: list[sbom.Package], tmp_path: Path) -> None:
+    validator = JsonStrictValidator(SchemaVersion.V1_5)
+    library = tmp_path / "libx.so"
+    library.write_bytes(b"abc")
+    body = sbom.sbom(found, [library])
+    assert validator.validate_str(json.dumps(body)) is None
+    body["components"][0]["type"] = "no such type"
+    assert validator.validate_str(json.dumps(body)) is not None
 
 
 def test_what_we_ship_has_a_license(found: list[sbom.Package]) -> None:

@@ -67,7 +67,7 @@ class Action(Enum):
     READ = "read"  # go on reading
     OPEN = "open"
     STOP_AND_REOPEN = "stop_and_reopen"  # send Stop, hand on what still comes, open again
-    WAIT_AND_RETRY = "wait_and_retry"  # tell the gap; back off
+    WAIT_AND_RETRY = "wait_and_retry"  # back off
     WAIT_IN_QUARANTINE = "wait_in_quarantine"
     FORGET = "forget"  # close the stream, if there is one; the zone's task ends
 
@@ -141,9 +141,14 @@ IGNORED: Final[frozenset[tuple[State, Event]]] = frozenset(
 # What counts against the zone itself.
 FAULTS: Final[frozenset[Event]] = frozenset({_E.MALFORMED, _E.UNREADABLE, _E.SNAPSHOT_LATE})
 
-# After these, events of the zone may be missing or its state may be wrong: the sink is told of a gap.
-GAPS: Final[frozenset[Event]] = frozenset(
-    {_E.CPU_HOTPLUG, _E.MALFORMED, _E.UNREADABLE, _E.SNAPSHOT_LATE, _E.LOSS, _E.STREAM_ENDED, _E.STREAM_LOST}
+# Rows after which events of the zone may be missing or its state may be wrong: the sink is told of a gap. They are those that give up an
+# open stream, for whatever reason; where opening failed there was none, and what ended the one before has been told.
+GAPS: Final[frozenset[tuple[State, Event]]] = frozenset(
+    [
+        (state, event)
+        for (state, event), (_, action) in TRANSITIONS.items()
+        if action in (_A.STOP_AND_REOPEN, _A.WAIT_AND_RETRY) and event is not _E.OPEN_FAILED
+    ]
 )
 
 

@@ -212,22 +212,23 @@ class ZoneStream:
         self.reason = reason
         self.history.append(Step(now, event, reason, self.state))
         self.counters[event.value] += 1
-        self._keep_time(event)
-        if event in GAPS or event is Event.OPEN_FAILED or self.state is State.QUARANTINED:
+        gap = (before, event) in GAPS
+        self._keep_time(event, gap)
+        if gap or event is Event.OPEN_FAILED or self.state is State.QUARANTINED:
             tell = self._log.warning
         elif self.state is before or self.state in (State.OPENING, State.SEEDING):
             tell = self._log.debug
         else:
             tell = self._log.info
         tell(f"zone {self.state.value}", why=event.value, reason=reason or None)
-        if event in GAPS:
+        if gap:
             self._sink.gap(self.zone.id, event.value)
         self._sink.zone_state(self.zone.id, self.state, reason or event.value)
         return action
 
-    def _keep_time(self, event: Event) -> None:
+    def _keep_time(self, event: Event, gap: bool) -> None:
         now = asyncio.get_running_loop().time()
-        if event in GAPS and self._live_since and now - self._live_since >= STEADY_TIME:
+        if gap and self._live_since and now - self._live_since >= STEADY_TIME:
             self._backoff.reset()
             self._quarantine.reset()
         self._live_since = (self._live_since or now) if self.state is State.LIVE else 0.0

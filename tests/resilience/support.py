@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from grpclib.client import Channel
 
 from edera_falcod.config import BufferConfig, Config, CtlConfig, EderaConfig, FalcoConfig
 from edera_falcod.daemon import Daemon
 from edera_falcod.edera import backoff
 from edera_falcod.ops.command import as_json
+from edera_falcod.ops.proto.ctl import CtlStub, GetStatusRequest
 from edera_falcod.ops.status import status
 from edera_falcod.sim.host import SimHost
 
@@ -104,10 +106,12 @@ class Process:
             assert await asyncio.wait_for(self.process.wait(), 20) == 0, self.log.read_text()[-3000:]
 
     async def status(self) -> dict[str, Any]:
-        """As `ctl status --json`."""
-        from edera_falcod.ops.client import get_status
-
-        found: dict[str, Any] = json.loads(json.dumps(as_json(await get_status(str(self.ctl)))))
+        """As `ctl status --json`, but with patience: on a busy machine the daemon has much to do."""
+        channel = Channel(path=str(self.ctl))
+        try:
+            found: dict[str, Any] = json.loads(json.dumps(as_json(await CtlStub(channel, timeout=30).get_status(GetStatusRequest()))))
+        finally:
+            channel.close()
         return found
 
 

@@ -151,7 +151,7 @@ async def check(case: Case, row: tuple[State, Event], back: bool = True) -> None
     if after is State.GONE:
         await until(lambda: "z" in case.sink.gone)
         return
-    if event in GAPS:
+    if row in GAPS:
         assert event.value in case.sink.gaps["z"]
     if back:
         case.delay = 0.01

@@ -77,7 +77,7 @@ class Soak:
         self.failed.clear()
         while len(host.zones) < ZONES:
             self.made += 1
-            host.add_zone(f"z{self.made}", CAPTURE, Play(speed=choose.choice((1.0, 8.0)), loop=True), limit=LIMIT)
+            host.add_zone(f"z{self.made}", CAPTURE, Play(speed=choose.choice((1.0, 4.0)), loop=True), limit=LIMIT)
         name = choose.choice(list(host.zones))
         what = choose.choice(("exit", "exit", "exit", "fail", "cut", "end", "hotplug", "malformed", "annotate"))
         self.done[what] = self.done.get(what, 0) + 1

@@ -110,7 +110,8 @@ class Ledger:
         under "" is of all others."""
         for seq in sorted([seq for seq in self.entries if seq > self._checked]):
             one = self.entries[seq]
-            if self._checked and seq > self._checked + 1:
+            anew = one.kind == notices.GAP and one.cause == "daemon_crashed"  # numbers begin again, higher, and this is the first
+            if self._checked and seq > self._checked + 1 and not anew:
                 self.lost += seq - self._checked - 1
                 self._broken.update(self._at)  # of which zones it was is told by a notice that comes later
             self._checked = seq

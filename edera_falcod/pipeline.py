@@ -49,7 +49,7 @@ class ZonePipeline:
 
     __slots__ = (
         "_ahead", "_drops", "_log", "_loss_at", "_loss_pending", "_rate_count", "_ring", "_wall", "account", "codes", "encoder",
-        "import_time", "imported", "info", "rate", "refused_snapshots", "seeded", "skew", "state", "stream_state", "tainted", "workloads",
+        "import_time", "imported", "info", "rate", "refused_snapshots", "seeded", "skew", "state", "stream_state", "tainted", "told", "workloads",
     )  # fmt: skip
 
     def __init__(
@@ -64,6 +64,7 @@ class ZonePipeline:
         self.encoder = Encoder(self.account.index, self.state, None, self.workloads)
         self.codes = [0] * PPM_EVENT_MAX
         self.info = info
+        self.told: tuple[list[WorkloadInfo], tuple[str, ...]] = ([], ())  # of workloads: the last ones, and the keys of annotations
         self.stream_state = State.DISCOVERED
         self.tainted = True  # until the first snapshot
         self.seeded = False
@@ -89,9 +90,11 @@ class ZonePipeline:
         """What the host says of the zone is now this."""
         if not self.imported or info.ips != self.info.ips:
             self.state.interfaces.set_addresses(_addresses(info.ips))
-        self.info = info
+        before, self.info = self.info, info
         self.account.name = info.name
         self._make_block()
+        if self.told[0] and (before.ips, before.annotations) != (info.ips, info.annotations):
+            self.replace_workloads(*self.told)  # they show the zone's address, and its annotations where they have none
 
     def taint(self, tainted: bool) -> None:
         if tainted != self.tainted:
@@ -109,6 +112,7 @@ class ZonePipeline:
         """The zone runs these workloads now."""
         if self.workloads is None:
             return
+        self.told = (found, keys)
         first = IDS.last + 1
         IDS.last += len(found)
         self.workloads.replace([workload(info, self.info, keys) for info in found], first)

@@ -14,6 +14,7 @@ import asyncio
 import time
 import uuid
 from collections import Counter
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final, final
 
@@ -23,7 +24,7 @@ from .backoff import Backoff
 from .control import ControlClient, Watch, Workload
 from .sink import ZoneInfo, ZoneSink
 from .transport import Late, Link, LinkError, Links, Refused, Unreadable, check_grpclib
-from .workloads import Directory
+from .workloads import MAX_TEXT, Directory
 from .zonestream import Busy, Settings, SnapshotBudget, ZoneStream
 
 NO_DOMAIN: Final = (0, 0xFFFFFFFF)  # the host itself, or none
@@ -38,7 +39,18 @@ class LinkState(Enum):
     WAITING = "waiting"  # for the next try
 
 
-def refusal(zone: ZoneInfo) -> str:
+@dataclass(frozen=True, slots=True)
+class HostInfo:
+    """What the Edera daemon says of its host; "" and 0 where it says nothing."""
+
+    uuid: str = ""
+    domid: int = 0
+    version: str = ""  # of the daemon
+    ipv4: str = ""
+    ipv6: str = ""
+
+
+def refusal(zone: ZoneInfo, host_domid: int = 0) -> str:
     """Why a listed zone is not monitored, "" if it is."""
     try:
         uuid.UUID(zone.id)
@@ -46,6 +58,8 @@ def refusal(zone: ZoneInfo) -> str:
         return "its id is not a UUID"
     if zone.domid in NO_DOMAIN:
         return "it has no domain"
+    if zone.domid == host_domid:
+        return "it is the host itself"
     if zone.exited:
         return f"it has exited with {zone.exit_code}"
     if zone.state == "failed":
@@ -60,7 +74,7 @@ class Zones:
     """All zones of the Edera daemon behind the socket ``path``. ``run`` does the work; the rest may be read at any time.
 
     ``streams``: by zone id, in order of discovery. ``link``, ``link_reason``, ``link_since`` (s since the epoch): the control
-    connection. ``counters``: of discovery itself; ``gone``: sums of the counters of zones that are no more.
+    connection. ``host``: as last told. ``counters``: of discovery itself; ``gone``: sums of the counters of zones that are no more.
     """
 
     def __init__(self, path: str, sink: ZoneSink, settings: Settings | None = None) -> None:
@@ -80,6 +94,7 @@ class Zones:
         self._busy = Busy()
         self._backoff = Backoff()
         self.directory = Directory()
+        self.host = HostInfo()
         self._directory_refused = ""
         self._refused: dict[str, str] = {}  # zones that are listed and not monitored, and why: told once
         self._group: asyncio.TaskGroup | None = None
@@ -153,10 +168,11 @@ class Zones:
         client = ControlClient(link)
         loop = asyncio.get_running_loop()
         async with client.watch() as watch:
+            await self._learn_host(client)
             await self._reconcile(client)  # also shows that the daemon answers
             self._set_link(LinkState.UP, "")
             self._backoff.reset()
-            self._log.info("connected to the Edera daemon", socket=self.path)
+            self._log.info("connected to the Edera daemon", socket=self.path, version=self.host.version or None)
             for stream in self.streams.values():
                 stream.wake()
             due = loop.time() + self._settings.reconcile
@@ -193,6 +209,18 @@ class Zones:
         for zone_id in self.directory.take_changed() & self.streams.keys():
             self._sink.workloads(zone_id, self.directory.of(zone_id))
 
+    async def _learn_host(self, client: ControlClient) -> None:
+        """Ask for the host, once for each connection. A daemon that cannot answer that has zones all the same."""
+        try:
+            told = await client.host_status()
+        except (Refused, Late, Unreadable) as error:
+            self.counters["fault.host"] += 1
+            self._log.warning("the host's status cannot be had; zones that do not name their host have none", reason=str(error))
+            return
+        self.host = HostInfo(
+            told.host_uuid[:MAX_TEXT], told.host_domid, told.protect_version[:MAX_TEXT], told.host_ipv4[:MAX_TEXT], told.host_ipv6[:MAX_TEXT]
+        )
+
     async def _reconcile_workloads(self, client: ControlClient) -> None:
         """List workloads and images where that is due. A daemon that cannot answer that has zones all the same."""
         try:
@@ -228,7 +256,9 @@ class Zones:
             self._log.exception("internal error in taking what the daemon says of a zone", zone=zone.id)
 
     def _take(self, zone: ZoneInfo) -> None:
-        why = refusal(zone)
+        if not zone.host and self.host.uuid:
+            zone = replace(zone, host=self.host.uuid)
+        why = refusal(zone, self.host.domid)
         stream = self.streams.get(zone.id)
         if why:
             if stream is not None:

@@ -161,8 +161,19 @@ class Workloads:
 
     def _look_up(self, cgroups: Strings) -> Block:
         for item in cgroups.items:
-            # A path is subsystem=/a/b/c. The id stands in it whole, between slashes or after a runtime's prefix (cri-ID.scope).
             for workload, block in self._blocks.items():
-                if workload in item:
+                if names(item, workload):
                     return block
         return self.host
+
+
+def names(path: bytes, id: bytes) -> bool:
+    """Does a cgroup's path, subsystem=/a/b/c, name the id? It stands in it whole, between slashes or after a runtime's prefix
+    (cri-ID.scope), never as a part of a longer word."""
+    at = path.find(id)
+    while at >= 0:
+        end = at + len(id)
+        if (at == 0 or not path[at - 1 : at].isalnum()) and not path[end : end + 1].isalnum():
+            return True
+        at = path.find(id, at + 1)
+    return False

@@ -126,6 +126,7 @@ class SimZone:
         self.error = ""
         self.annotations: dict[str, str] = {}
         self.interfaces: list[Interface] = []
+        self.host = "simulated"
         self.workloads: list[SimWorkload] = []
         self.play = play
         self.feed: Playable | None = None
@@ -141,7 +142,7 @@ class SimZone:
         status = ZoneStatus(
             state=self.state,
             network_status=ZoneNetworkStatus(interfaces=_interfaces(self.interfaces)),
-            host="simulated",
+            host=self.host,
             domid=self.domid,
             created_at=self.created_at,
         )
@@ -214,7 +215,8 @@ class SimHost(ControlServiceBase):
         self.page = page
         self.max_streams = max_streams
         self.zones: dict[str, SimZone] = {}  # by name
-        self.lacks: set[str] = set()  # calls of lists that this daemon does not have
+        self.lacks: set[str] = set()  # calls of lists and of the host's status that this daemon does not have
+        self.domid = 0
         self.removed: list[tuple[str, int, Progress]] = []  # name, streams opened, what was sent
         self.leaving = False  # no more streams are opened
         self.hears = asyncio.Event()  # not set: calls are taken and not answered
@@ -419,9 +421,9 @@ class SimHost(ControlServiceBase):
             raise GRPCError(Status.UNIMPLEMENTED, f"{method} is not implemented")
 
     async def get_host_status(self, get_host_status_request: GetHostStatusRequest) -> GetHostStatusReply:
-        await self.hears.wait()
+        await self._called("GetHostStatus")
         return GetHostStatusReply(
-            host_uuid=str(uuid.uuid5(NAMESPACE, "host")), host_domid=0, protect_version="0.0.0-simulated", host_ipv4="192.0.2.1"
+            host_uuid=str(uuid.uuid5(NAMESPACE, "host")), host_domid=self.domid, protect_version="0.0.0-simulated", host_ipv4="192.0.2.1"
         )
 
     async def list_zones(self, list_zones_request: ListZonesRequest) -> AsyncIterator[ListZonesReply]:

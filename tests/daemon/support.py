@@ -36,11 +36,11 @@ async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
 class World:
     """``host``, ``daemon`` and the folder with their sockets."""
 
-    def __init__(self, folder: Path, **falco: Any) -> None:
+    def __init__(self, folder: Path, edera: dict[str, Any] | None = None, **falco: Any) -> None:
         self.folder = folder
         self.host = SimHost(folder / "edera.sock")
         self.config = Config(
-            edera=EderaConfig(socket=str(folder / "edera.sock"), reconcile=1.0),
+            edera=replace(EderaConfig(socket=str(folder / "edera.sock"), reconcile=1.0), **(edera or {})),
             falco=replace(FalcoConfig(socket=str(folder / "falco.sock")), **falco),
             buffer=BufferConfig(drain=0.2),
             ctl=CtlConfig(socket=str(folder / "ctl.sock")),
@@ -66,10 +66,10 @@ def open_files() -> int:
 
 
 @contextlib.asynccontextmanager
-async def world(folder: Path, **falco: Any) -> AsyncIterator[World]:
+async def world(folder: Path, edera: dict[str, Any] | None = None, **falco: Any) -> AsyncIterator[World]:
     """A running daemon; checks at the end that all adds up and that nothing is left."""
     files = open_files()
-    one = World(folder, **falco)
+    one = World(folder, edera, **falco)
     async with one.host:
         running = asyncio.create_task(one.daemon.run())
         try:

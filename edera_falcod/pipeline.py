@@ -49,7 +49,8 @@ class ZonePipeline:
 
     __slots__ = (
         "_ahead", "_drops", "_log", "_loss_at", "_loss_pending", "_rate_count", "_ring", "_wall", "account", "codes", "encoder",
-        "import_time", "imported", "info", "rate", "refused_snapshots", "seeded", "skew", "state", "stream_state", "tainted", "told", "workloads",
+        "import_time", "imported", "info", "rate", "refused_snapshots", "seeded", "skew", "state", "stream_state", "tainted", "told",
+        "workloads",
     )  # fmt: skip
 
     def __init__(

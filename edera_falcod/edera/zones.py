@@ -217,9 +217,8 @@ class Zones:
             self.counters["fault.host"] += 1
             self._log.warning("the host's status cannot be had; zones that do not name their host have none", reason=str(error))
             return
-        self.host = HostInfo(
-            told.host_uuid[:MAX_TEXT], told.host_domid, told.protect_version[:MAX_TEXT], told.host_ipv4[:MAX_TEXT], told.host_ipv6[:MAX_TEXT]
-        )
+        texts = [text[:MAX_TEXT] for text in (told.host_uuid, told.protect_version, told.host_ipv4, told.host_ipv6)]
+        self.host = HostInfo(texts[0], told.host_domid, *texts[1:])
 
     async def _reconcile_workloads(self, client: ControlClient) -> None:
         """List workloads and images where that is due. A daemon that cannot answer that has zones all the same."""

@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup shim sinsp demo test check soak rules-check fuzz bench generate clean
+.PHONY: help setup shim sinsp demo test check soak rules-check fuzz bench generate pictures clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ bench: $(STAMP) shim ## Measure (prints a table; BENCH_JSON=FILE writes the figu
 
 generate: $(STAMP) ## Make all generated files anew
 	$(BIN)/python tools/generate.py
+
+pictures: $(STAMP) shim ## Take the pictures of commands in README.md and docs/ anew
+	$(BIN)/python tools/pictures.py
 
 clean: ## Remove what was built (not the libsinsp folder under ~/.cache)
 	@$(MAKE) --no-print-directory -C shim clean

@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-GENERATORS = ("generate_tables.py", "generate_proto.py", "generate_fields.py", "generate_syscalls.py", "generate_docs.py")
+GENERATORS = (
+    "generate_tables.py", "generate_proto.py", "generate_fields.py", "generate_syscalls.py", "generate_docs.py", "generate_lifecycle.py",
+)  # fmt: skip
 
 
 def main() -> int:

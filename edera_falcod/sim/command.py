@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--pace", default="recorded", metavar="recorded|Nx|max", help="how fast captures are played (default: recorded)")
     parser.add_argument("--loop", action="store_true", help="play captures again and again, with a new snapshot and later times")
+    parser.add_argument("--now", action="store_true", help="move a capture's times so that it begins when it is played")
     parser.add_argument("--packing", choices=("tonic", "single"), default="tonic", help="many messages to a DATA frame (default), or one")
     parser.add_argument("--end", choices=[end.value for end in AtEnd], default="idle", help="what follows a capture's end (default: idle)")
     parser.add_argument(
@@ -83,7 +84,7 @@ async def serve(args: argparse.Namespace, stop: asyncio.Event) -> int:
     """Run until ``stop`` is set or the time is over. Returns the exit code: 2 for what was asked wrongly, 1 for what went wrong."""
     try:
         lines, end = lines_of(args)
-        play = Play(pace(args.pace, "--pace"), args.loop, args.packing == "single", AtEnd(args.end), Reopen(args.reopen))
+        play = Play(pace(args.pace, "--pace"), args.loop, args.packing == "single", AtEnd(args.end), Reopen(args.reopen), args.now)
         host = SimHost(args.socket)
         first = [line for line in lines if line.at == 0 and line.words[0] == "add"]
         for line in first:

@@ -184,6 +184,9 @@ class _Protocol(H2Protocol):
         super().connection_made(transport)
         self._transport = transport
         self._host._transports.add(transport)
+        if self._host._stopping:  # accepted just before the socket was closed
+            cast(asyncio.WriteTransport, transport).abort()
+            return
         self.connection._connection.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: self._host.max_streams})
         self.connection.flush()
 
@@ -223,6 +226,7 @@ class SimHost(ControlServiceBase):
         self.hears.set()
         self._all_closed = asyncio.Event()
         self._transports: set[asyncio.BaseTransport] = set()
+        self._stopping = False
         self._watchers: set[asyncio.Queue[WatchEventsReply]] = set()
         self._server: _Server | None = None
         self._next_domid = 1
@@ -253,6 +257,7 @@ class SimHost(ControlServiceBase):
         server, self._server = self._server, None
         if server is None:
             return
+        self._stopping = True
         server.close()
         for transport in list(self._transports):
             cast(asyncio.WriteTransport, transport).abort()  # uvloop's is no instance of it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from dataclasses import dataclass
 from enum import Enum
@@ -40,6 +41,7 @@ class Play:
     single: bool = False
     at_end: AtEnd = AtEnd.IDLE
     reopen: Reopen = Reopen.RESTART
+    now: bool = False  # times are moved so that a lap begins when it is played
 
 
 @final
@@ -108,7 +110,9 @@ class Player:
         goes_on = self._play.reopen is Reopen.CONTINUE and progress.laps > 0
         while not self._over:
             if not goes_on:
-                if progress.laps:
+                if self._play.now:
+                    progress.shift = time.time_ns() - self._feed.first
+                elif progress.laps:
                     progress.shift += self._feed.last - self._feed.first + _GAP
                 progress.index = 0
                 progress.laps += 1

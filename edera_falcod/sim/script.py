@@ -29,7 +29,7 @@ _YES: Final = {"yes": True, "true": True, "no": False, "false": False}
 # Command: how its words are used, and what it does.
 COMMANDS: Final = {
     "add": ("NAME CAPTURE [pace=recorded|Nx|max] [loop=yes] [packing=tonic|single] [end=idle|end|exit] [reopen=restart|continue] "
-            "[state=ready] [limit=N]", "a new zone"),
+            "[now=yes] [state=ready] [limit=N]", "a new zone"),
     "remove": ("NAME [CODE]", "the zone exits"),
     "fail": ("NAME [MESSAGE]", "the zone fails"),
     "state": ("NAME STATE", "the zone is now creating, created, ready, destroying, destroyed, failed"),
@@ -121,7 +121,7 @@ def pace(text: str, where: str) -> float:
 def options(words: Iterable[str], where: str, play: Play | None = None) -> tuple[Play, dict[str, str]]:
     """``key=value`` words of a zone: how it is played, and the rest (state, limit). Raises ``ScriptError``."""
     start = play or Play()
-    play = Play(start.speed, start.loop, start.single, start.at_end, start.reopen)
+    play = Play(start.speed, start.loop, start.single, start.at_end, start.reopen, start.now)
     rest: dict[str, str] = {}
     for word in words:
         key, equals, value = word.partition("=")
@@ -138,6 +138,8 @@ def options(words: Iterable[str], where: str, play: Play | None = None) -> tuple
                 play.at_end = AtEnd(value)
             elif key == "reopen":
                 play.reopen = Reopen(value)
+            elif key == "now":
+                play.now = _YES[value]
             elif key == "limit":
                 rest[key] = str(int(value))
             elif key == "state":

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from pathlib import Path
+
+import pytest
 
 from edera_falcod.ops import shapes, top
 from edera_falcod.ops.command import COMMANDS
@@ -23,8 +26,10 @@ from edera_falcod.ops.proto.ctl import (
 )
 from edera_falcod.ops.screen import status_text
 from edera_falcod.ops.syscallcommand import syscalls_json
+from edera_falcod.rules import names
 
 ROOT = Path(__file__).resolve().parents[2]
+PEER = ROOT.parent / "shared" / "spec" / "rust-plugin-fields.csv"
 PAGE = (ROOT / "docs" / "operate.md").read_text()
 ROWS: dict[str, str] = dict(re.findall(r"^\| `([a-z-]+)` \| (.*) \|$", PAGE, re.MULTILINE))
 
@@ -99,3 +104,16 @@ def test_the_dashboard_and_pictures_are_well_formed() -> None:
     for path in (ROOT / "docs" / "pictures").glob("*.svg"):
         ElementTree.fromstring(path.read_text())
     assert json.loads((ROOT / "examples" / "grafana-dashboard.json").read_text())
+
+
+@pytest.mark.skipif(not PEER.exists(), reason="../shared is not here")
+def test_every_field_of_the_rust_plugin_has_its_place_here() -> None:
+    """Under the same name, or in the page's table of other names."""
+    page = (ROOT / "docs" / "moving-from-the-rust-plugin.md").read_text()
+    renamed = dict(re.findall(r"^\| `([a-z_.]+)[^`]*` \| `([a-z_.]+)[^`]*`", page, re.MULTILINE))
+    with PEER.open() as lines:
+        theirs = {row["name"] for row in csv.DictReader(lines)}
+    assert len(theirs) > 150
+    missing = {name for name in theirs if names.problem(renamed.get(name, name), None) and names.known(renamed.get(name, name)) is None}
+    assert missing == set()
+    assert {name for name in renamed if "exe_ino" in name} <= theirs

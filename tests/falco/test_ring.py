@@ -5,9 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from edera_falcod.falco import accounting
+from edera_falcod.falco import accounting, handover
 from edera_falcod.falco.ring import DAEMON, GONE, MAX_CONSUMERS, MAX_GONE, MAX_RECORD, Consumer, Refused, Ring
 from edera_falcod.fields.priority import HIGH, LOW, NORMAL, NOTICE
+from edera_falcod.ops import reload
 from edera_falcod.state.block import Block
 
 from .records import block, record
@@ -69,6 +70,25 @@ def test_a_claim_beyond_what_was_sent_is_refused() -> None:
     ring.attach("falco")
     assert not consumer.acknowledge(1 << 63)
     assert ring.verify() == []
+
+
+def test_a_smaller_budget_leaves_what_the_consumer_is_working_on() -> None:
+    ring = Ring(budget=20_000)
+    zone = ring.add_zone("z", "zone")
+    consumer = ring.attach("falco")
+    for _ in range(5):
+        put(ring, zone.index, b"x" * 3000)
+    assert [consumer.take() is not None for _ in range(3)] == [True] * 3
+    reload.resize(ring, 5000)
+    assert (len(consumer.unacknowledged), len(consumer.waiting), consumer.shares[zone.index].dropped) == (3, 0, {accounting.OVERLOAD: 2})
+    assert ring.verify() == []
+    ring.detach(consumer, 0.0)
+    put(ring, zone.index)
+    assert ring.verify() == [] and len(consumer.waiting) == 3, "and nothing new until there is room"
+    ring.attach("falco")
+    assert drain(consumer) == [1, 2, 3] and consumer.acknowledge(3)
+    put(ring, zone.index)
+    assert len(consumer.waiting) == 1 and ring.verify() == []
 
 
 def test_one_connection_a_name_and_a_limit_of_names() -> None:
@@ -351,6 +371,36 @@ class Schedules(RuleBasedStateMachine):
         if consumer is not None and consumer.attached:
             seen = self.seen[name]
             assert consumer.acknowledge(seen[max(0, len(seen) - 1 - back)])
+
+    @rule(size=st.integers(5_000, 30_000))
+    def resize(self, size: int) -> None:
+        """As a reload of the configuration does."""
+        reload.resize(self.ring, size)
+
+    @rule(known=st.booleans())
+    def restart(self, known: bool) -> None:
+        """A planned restart: consumers, and all that they have not acknowledged, go on in a new ring, or the oldest is told as dropped."""
+        old = self.ring
+        for consumer in list(old.consumers.values()):
+            if consumer.attached:
+                old.detach(consumer, self.now)
+        trimmed = handover.trim(old)
+        assert old.verify() == []
+        data, count = handover.dump(old, 5, 7)
+        self.ring = Ring(old.budget, 5.0, first=1_000_000)
+        if known:
+            self.ring.declare("falco")
+        assert handover.restore(self.ring, data, lambda fields: 7, 9, self.now)[0] == count
+        assert self.ring.head == old.head and set(self.ring.consumers) == set(old.consumers) | ({"falco"} if known else set())
+        for name, before in old.consumers.items():
+            consumer = self.ring.consumers[name]
+            kept, there = [one.seq for one in before.waiting], [one.seq for one in consumer.waiting]
+            assert there == kept[len(kept) - len(there) :], "the newest, in order"
+            lost = sum([share.dropped.get(accounting.RESTART, 0) for share in consumer.shares.values()])
+            assert lost == len(kept) - len(there)
+            assert (consumer.acknowledged, consumer.sent) == (before.acknowledged, before.sent)
+        assert trimmed >= 0
+        self.zones = [self.ring.add_zone("after", "")]
 
     @rule(seconds=st.floats(0.1, 4.0))
     def wait(self, seconds: float) -> None:

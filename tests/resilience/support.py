@@ -82,11 +82,17 @@ class Process:
         self.process: asyncio.subprocess.Process | None = None
         self.starts = 0
 
-    async def start(self, **environ: str) -> None:
+    async def start(self, pass_fds: tuple[int, ...] = (), **environ: str) -> None:
         began = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                *self.command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, env=os.environ | environ, cwd=ROOT
+                *self.command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=os.environ | environ,
+                cwd=ROOT,
+                pass_fds=pass_fds,
             )
         self.starts += 1
         async with asyncio.timeout(30):

@@ -332,8 +332,9 @@ class EderaConfig:
     syscalls: str = option(
         "default",
         SystemCalls(),
-        "Which system calls zones are asked for. default: the zones' own set. mirror: what Falco's own driver has enabled, as its plugin "
-        "reports it (mirror_host_syscalls). rules: what the rules of rules_files use and state needs. all: every one. Or a list of names; "
+        "Which system calls zones are asked for. default: the zones' own set, or what Falco's own driver has enabled where its plugin "
+        "reports that (mirror_host_syscalls). mirror: the same, and a warning while no plugin does. rules: what the rules of rules_files "
+        "use and state needs. all: every one. Or a list of names; "
         "the word state in it stands for what state needs.",
     )
     rules_files: tuple[str, ...] = option(

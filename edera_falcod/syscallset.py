@@ -19,6 +19,10 @@ from .rules.ruleset import MAX_FILE, RulesError, read
 from .rules.syscalls import ALWAYS, all_codes, codes_by_type, configured, name_of, needed, warnings
 
 MAX_FILES: Final = 1000  # rules files; a pattern such as /** is a mistake
+NOBODY_MIRRORS: Final = (
+    "edera.syscalls = mirror, and no consumer tells what its host's driver has enabled: zones send their default set; "
+    "set mirror_host_syscalls in the plugin's init_config, and see Falco's log"
+)
 SUFFIXES: Final = (".yaml", ".yml")
 
 
@@ -102,13 +106,11 @@ class SyscallSet:
 
     def _choose(self) -> None:
         match self.choice:
-            case "default":
-                codes: dict[int, list[str]] = {}
             case "all":
-                codes = {code: ["all"] for code in all_codes()}
+                codes: dict[int, list[str]] = {code: ["all"] for code in all_codes()}
             case "rules":
                 codes = needed(self.rules).codes if self.rules else {}
-            case "mirror":
+            case "default" | "mirror":  # the plugin's option is choice enough
                 codes = {code: list(why) for code, why in self._mirrored.items()}
                 # The driver's table is of system calls; that processes exit it always tells.
                 for name in ALWAYS if codes else ():
@@ -118,6 +120,10 @@ class SyscallSet:
                 codes = configured(words.split(","))
         self.codes = dict(sorted(codes.items()))
         self.problems = [self._fault] if self._fault else []
+        if self.choice == "mirror" and not codes:
+            self.problems.append(NOBODY_MIRRORS)
+        if self._mirrored and self.choice not in ("default", "mirror"):
+            self.problems.append(f"mirror_host_syscalls of a consumer is left aside: edera.syscalls = {self.choice[:40]}")
         if self.codes:
             self.problems += warnings(self.rules, self.codes)
 

@@ -14,18 +14,24 @@ from typing import Any, Final
 # The oracle ran with HOST_ROOT set, and libsinsp puts that in front of the names of pidfds ("What libsinsp reads from the machine").
 HOST_ROOT: Final = "/tmp/zone/emptyroot/proc/"
 
-# evt.abspath puts the directory's fd in the place of the event's: fd.* and fs.path.* evaluated after it speak of the directory.
+# evt.abspath of a relative path puts the directory's fd in the place of the event's: fd.* and fs.path.* evaluated after it speak of the
+# directory. It also adds a slash to the name of a directory that has one.
 ABSPATH: Final = ("openat", "openat2")
-ABSPATH_FIELDS: Final = ("fd.", "fs.path.name", "evt.abspath")
+ABSPATH_FIELDS: Final = ("fd.", "fs.path.name")
+AT_FDCWD: Final = -100
 
 
 def trim(event: dict[str, Any]) -> None:
     """Remove from one event what is known to differ."""
     fields = event["fields"]
     kind = event["type"]
-    if kind in ABSPATH and int(fields.get("evt.rawarg.dirfd", -1)) >= 0:
+    path = fields.get("evt.rawarg.name", "/")
+    if kind in ABSPATH and int(fields.get("evt.rawarg.dirfd", AT_FDCWD)) != AT_FDCWD and not str(path).startswith("/"):
         for name in [name for name in fields if name.startswith(ABSPATH_FIELDS) and not name.startswith("fd.types")]:
             del fields[name]
+    for name in ("evt.abspath", "evt.abspath.src", "evt.abspath.dst"):
+        if str(fields.get(name, "")).startswith("//"):
+            fields[name] = fields[name][1:]
     if kind == "ptrace":  # the length is that of an earlier buffer
         for name in [name for name in fields if name.startswith("evt.buffer")]:
             del fields[name]

@@ -39,7 +39,7 @@ DATA: Final = ROOT / "tests" / "data"
 FOLDER: Final = ROOT / "docs" / "pictures"
 PAGES: Final = ("README.md", "docs/operate.md")
 
-ZONES: Final = {"web": ("attack1", "pace=recorded"), "db": ("net1", "pace=recorded")}
+ZONES: Final = {"web": ("attack1", "pace=0.2x"), "db": ("net1", "pace=0.1x")}
 WARM: Final = 8.0  # seconds after which rates and histories are worth looking at
 LONGEST: Final = 60.0  # seconds for one command
 

@@ -22,7 +22,7 @@ from ..falco.ring import DAEMON, Consumer
 from .exposition import CONTENT_TYPE, MAX_ZONES, Histogram, Labels, Metric, ZoneLabels, expose, histogram_samples
 from .operations import Pipeline
 from .proto.ctl import GetHealthReply
-from .status import View
+from .status import ORDINARY, View
 
 __all__ = ["CONTENT_TYPE", "METRICS", "Metric", "Scrape", "Source", "reference"]
 
@@ -103,7 +103,7 @@ def _refused(source: Source) -> Samples:
         ((str(pipeline.account.index), name), count)
         for pipeline in source.pipelines.values()
         for name, count in pipeline.state.counters.items()
-        if count and name not in ("threads_added", "threads_removed", "snapshots", "placeholders")
+        if count and name not in ORDINARY
     ]
 
 

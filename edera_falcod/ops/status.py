@@ -22,6 +22,9 @@ from .proto.ctl import ConsumerStatus, Counter, DaemonStatus, EderaLink, EderaSt
 GRACE: Final = 10.0  # seconds that a link, a zone or a consumer may be away before that is unwell: restarts take no longer
 RECENT: Final = 60.0  # seconds that a loss is news
 
+# What state counts beside what it has refused, given up, or found wrong.
+ORDINARY: Final = frozenset({"threads_added", "threads_removed", "snapshots", "placeholders"})
+
 _LINKS: Final[dict[LinkState, EderaLink]] = {
     LinkState.CONNECTING: EderaLink(EderaLink.CONNECTING),
     LinkState.UP: EderaLink(EderaLink.UP),
@@ -105,7 +108,7 @@ def _counters(account: ZoneAccount, facts: ZoneFacts | None) -> list[Count]:
     counters += [("undecodable", cause, count) for cause, count in sorted(account.undecodable.items())]
     if facts is not None:
         counters.append(("rate", "", round(facts.rate)))
-        counters += [("refused", cause, count) for cause, count in sorted(facts.refused.items()) if count]
+        counters += [("refused", cause, count) for cause, count in sorted(facts.refused.items()) if count and cause not in ORDINARY]
     return counters
 
 

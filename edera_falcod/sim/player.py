@@ -41,7 +41,7 @@ class Play:
     single: bool = False
     at_end: AtEnd = AtEnd.IDLE
     reopen: Reopen = Reopen.RESTART
-    now: bool = False  # times are moved so that a lap begins when it is played
+    now: bool = False  # times are moved to when they are played: of each event, but for a lap's beginning only where it goes faster
 
 
 @final
@@ -161,6 +161,7 @@ class Player:
         """Play from where the progress is to the end of the capture; True if the stream was ended meanwhile."""
         feed, progress = self._feed, self._progress
         shift = progress.shift
+        follow = self._play.now and 0 < self._play.speed <= 1
         if await self._interrupted():
             return True
         await self._send([feed.snapshot_at(progress.index, shift)])
@@ -179,6 +180,8 @@ class Player:
                     due = (feed.time(progress.index) - now) / 1e9 / self._play.speed
                     await self._sleep(max(due, _TICK))
                     continue
+            if follow:
+                shift = progress.shift = max(shift, time.time_ns() - feed.time(progress.index))
             index, events = feed.take(progress.index, end, self._keys, shift, TONIC_BUFFER)
             await self._send(events)
             progress.events += len(events) - feed.snapshots(progress.index, index)

@@ -131,7 +131,7 @@ async def test_an_update_counts_from_then_on(host: SimHost) -> None:
         await reader.call.send(monitor_update(zone.id, (close,)))
         while zone.requests[-1] != (close,):
             await reader.read(len(reader.events) + 1)
-        await reader.read(len(reader.events) + 10_000)
+        await reader.read(len(reader.events) + 10_000, 40)
         assert {event.code for event in reader.events[-50:]} == {SYSCALL_EXIT_EVENTS[close]}
 
 
@@ -218,3 +218,14 @@ async def test_names_are_used_once(host: SimHost) -> None:
     host.add_zone("z", None)
     with pytest.raises(ValueError, match="already a zone named z"):
         host.add_zone("z", None)
+
+
+async def test_times_are_of_now_where_that_is_asked_for(host: SimHost) -> None:
+    """Of each event, lap after lap; and later for each event, as before."""
+    began = time.time_ns()
+    host.add_zone("z", CAPTURE, Play(speed=0.5, loop=True, now=True), limit=100)
+    async with Reader(host, "z") as reader:
+        await reader.read(250)
+    times = [event.ts for event in reader.events]
+    assert times == sorted(times)
+    assert began <= times[0] and times[-1] <= time.time_ns() + 100_000_000  # what is due within a tick goes together

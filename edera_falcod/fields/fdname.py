@@ -50,7 +50,7 @@ def fdname_cells(cells: Cells, zone: ZoneState, thread: Thread, event: Event) ->
         name = None
         raw = None
         if len(params) > 2 and params[2]:
-            raw = fmt.cstring(params[2])
+            raw = fmt.charbuf(params[2])
             if len(params[1]) == 8:
                 number = int.from_bytes(params[1], "little", signed=True)
                 name = paths.concatenate(directory(zone, thread, raw, number), raw)

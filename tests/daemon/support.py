@@ -73,7 +73,11 @@ async def world(folder: Path, edera: dict[str, Any] | None = None, **falco: Any)
     async with one.host:
         running = asyncio.create_task(one.daemon.run())
         try:
-            await one.daemon.ready.wait()
+            ready = asyncio.create_task(one.daemon.ready.wait())
+            await asyncio.wait({ready, running}, return_when=asyncio.FIRST_COMPLETED)
+            if not ready.done():
+                ready.cancel()
+                await running  # raises why it could not start
             yield one
         finally:
             one.daemon.stop.set()

@@ -86,9 +86,10 @@ async def test_a_bad_configuration_changes_nothing(tmp_path: Path) -> None:
 
 
 async def test_who_may_no_longer_connect_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edera_falcod.falco.listener.os.geteuid", lambda: 4_000_000)
     async with world(tmp_path) as one, consuming(one) as consumer:
         await until(lambda: one.daemon.ring.consumers["falco"].attached)
+        # Not before: the folder of the sockets has to belong to whoever we are.
+        monkeypatch.setattr("edera_falcod.falco.listener.os.geteuid", lambda: 4_000_000)
         monkeypatch.setattr("edera_falcod.falco.listener.Access.allows", lambda access, peer: not access.users)
         one.daemon.fresh = lambda: change(one.config, falco={"allow_users": ("12345",)})
         found = one.daemon.reload()

@@ -97,7 +97,7 @@ async def test_without_a_terminal(tmp_path: Path) -> None:
         _, out, _ = await ctl(one, "top", "-i", "200ms", "-n", "3", "--json")
         looks = [json.loads(line) for line in out.splitlines()]
         assert len(looks) == 3
-        assert all(abs(look["seconds"] - 0.2) < 0.3 and look["by"] == "zone" for look in looks)
+        assert all(0 < look["seconds"] < 5 and look["by"] == "zone" for look in looks)
         assert [set(one) for one in looks[0]["rows"]] == [
             {
                 "name",

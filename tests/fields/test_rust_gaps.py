@@ -85,7 +85,8 @@ def test_b20_ancestors_without_an_index_are_all_but_oneself() -> None:
 def test_b52_a_failed_open_has_the_name_that_was_asked_for() -> None:
     watch = seen(event(t.PPME_SYSCALL_OPENAT_2_X, 10, fd=-2, dirfd=t.PPM_AT_FDCWD, name="../etc/./shadow", flags=1))
     assert values(watch, "fd.num", "fd.name", "fd.directory", "fd.filename") == ["-1", "/etc/shadow", "/etc", None]
-    watch.see(event(t.PPME_SYSCALL_OPENAT_2_X, 10, fd=-2, dirfd=t.PPM_AT_FDCWD, name=b"(NULL)\0", flags=1))  # what old drivers send for none
+    # What old drivers send for a name that they could not read
+    watch.see(event(t.PPME_SYSCALL_OPENAT_2_X, 10, fd=-2, dirfd=t.PPM_AT_FDCWD, name=b"(NULL)\0", flags=1))
     assert values(watch, "fd.name", "fd.nameraw") == ["/home/<NA>", "<NA>"]
 
 

@@ -11,12 +11,22 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from edera_falcod.ops import configcommand, metrics  # noqa: E402
+from edera_falcod.rules.retarget import Retarget  # noqa: E402
+from edera_falcod.rules.ruleset import read  # noqa: E402
+
+
+def zone_rules() -> str:
+    """The retargeted form of the hand-written rules."""
+    name = "examples/rules/host.yaml"
+    return Retarget().file(read(name, (ROOT / name).read_text(encoding="utf-8")))
+
 
 # file -> what makes its text
 FILES: Final[dict[str, Callable[[], str]]] = {
     "docs/metrics.md": metrics.reference,
     "docs/configuration.md": configcommand.reference,
     "examples/config.toml": configcommand.example,
+    "examples/rules/host.zones.yaml": zone_rules,
 }
 
 

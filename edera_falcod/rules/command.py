@@ -7,7 +7,7 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from .expand import Expansion
 from .rename import renamed
@@ -15,6 +15,7 @@ from .retarget import SOURCE, Change, Report, Retarget
 from .ruleset import MAX_FILE, RulesError, RulesFile, read
 from .syscalls import all_codes, configured, missing, name_of, needed
 
+SHOWN: Final = 400  # characters of what a comparison becomes; with one for each ancestor it is long
 EPILOG = """examples:
   edera-falcod rules retarget falco_rules.yaml > zone_rules.yaml
       the rules for zones on stdout, what was changed and why on stderr
@@ -103,7 +104,8 @@ def _lines(report: Report) -> list[str]:
         text = f"{change.file}:{change.line}: {word} {change.entry}: {change.reason}"
         if change.after:
             before = " ".join(change.before.split())
-            text += f"\n    {before} -> {change.after}" if before else f": {change.after}"
+            after = change.after if len(change.after) <= SHOWN else change.after[:SHOWN] + " ..."
+            text += f"\n    {before} -> {after}" if before else f": {after}"
         return text
 
     out = [line("changed", change) for change in report.changes if change.reason != "source"]

@@ -20,7 +20,7 @@ from typing import Final
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from . import names
-from .condition import Check, ConditionError, Expression, checks, parse
+from .condition import Check, Condition, ConditionError, Expression, checks, parse
 from .expand import ExpandedRule, Expansion, exception_checks
 from .rewrite import ANCESTORS, Lists, Unsupported, cautions, references, rewritten
 from .ruleset import Item, RulesError, RulesFile, Scalar, read
@@ -139,8 +139,14 @@ class Retarget:
         # An entry that changes a macro or list of a file before changes the rules of that file too.
         if any(item.kind in ("macro", "list") and item.name in known for item in file.items):
             touched = list(self.expansion.rules)
-        for name in dict.fromkeys(touched):
-            self._look(name)
+        try:
+            for name in dict.fromkeys(touched):
+                self._look(name)
+        except RulesError:
+            for item in file.items:  # the place in the text says more than the rule's
+                if item.kind in ("rule", "macro") and "condition" in item.texts:
+                    _parsed(file, item, f"{item.kind} {item.name}")
+            raise
 
     def _look(self, name: str) -> None:
         rule = self.expansion.rules[name]
@@ -213,12 +219,7 @@ class Retarget:
         scalar = item.texts.get("condition")
         if scalar is None:
             return
-        try:
-            condition = parse(scalar.value)
-        except ConditionError as error:
-            places = file.offsets(scalar)
-            where = file.place(places[min(error.offset, len(places) - 1)]) if places else f"{file.path}:{scalar.line}:{scalar.column}"
-            raise RulesError(f"{where}: {entry}: {error}") from None
+        condition = _parsed(file, item, entry)
         edits: list[tuple[int, int, str]] = []
         for check in checks(condition.root):
             try:
@@ -312,6 +313,17 @@ class Retarget:
                 Change(file.path, item.line, "required_plugin_versions", "zones need no container plugin", before,
                        f"{PLUGIN_NAME} {PLUGIN_VERSION}")
             )  # fmt: skip
+
+
+def _parsed(file: RulesFile, item: Item, entry: str) -> Condition:
+    """An entry's condition. Raises RulesError with the place in the file."""
+    scalar = item.texts["condition"]
+    try:
+        return parse(scalar.value)
+    except ConditionError as error:
+        places = file.offsets(scalar)
+        where = file.place(places[min(error.offset, len(places) - 1)]) if places else f"{file.path}:{scalar.line}:{scalar.column}"
+        raise RulesError(f"{where}: {entry}: {error}") from None
 
 
 def defines(item: Item) -> bool:

@@ -222,7 +222,7 @@ def test_unknown_field_in_output() -> None:
     ("text", "place"),
     [
         ("- rule: A\n  condition: [a\n", "f.yaml:3:1: not YAML"),
-        ("- rule: A\n  condition: evt.type open\n  output: x\n", "f.yaml:1: rule 'A'"),
+        ("- rule: A\n  condition: evt.type open\n  output: x\n", "f.yaml:2:23: rule A: unexpected 'open', expected"),
         ("rule: A\n", "f.yaml:1:1: a rules file is a list"),
         ("- a\n", "f.yaml:1:3: expected an entry"),
         ("- foo: A\n", "f.yaml:1:3: expected one of the keys"),

@@ -410,6 +410,14 @@ class Ring:
         if self.gone:
             self._fold()
 
+    def lag(self, consumer: Consumer, now: float) -> float:
+        """Seconds since the oldest event that the consumer has not acknowledged came, as far as ``tick`` tells the time; 0: it has all."""
+        oldest = consumer.oldest()
+        for at, head in self._marks:
+            if head >= oldest:
+                return max(0.0, now - at)
+        return 0.0
+
     def fullness(self) -> float:
         """How full the fullest queue of a connected or declared consumer is, 0 to 1."""
         return max([c.bytes / c.budget for c in self._list if not c.ephemeral], default=0.0)

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from .proto.ctl import CtlStub, GetStatusRequest
 from .screen import status_text
-from .shapes import status_json, total
-from .text import FieldError, ago, coloured, count
+from .shapes import STATUS_FIELDS, status_json, total
+from .text import FieldError, ago, coloured, count, select
 
 __all__ = ["UNREACHABLE", "UNWELL", "WELL", "add_arguments", "ago", "as_json", "count", "run", "total"]
 
@@ -41,19 +41,19 @@ Call = Callable[[argparse.Namespace, CtlStub], Awaitable[int]]
 # name -> (one line of help, module, its function that adds arguments or "", its function that asks; "": it is a command of its own,
 # with options of its own and a function `run`)
 COMMANDS: Final[dict[str, tuple[str, str, str, str]]] = {
-    "status": ("the daemon at one glance; the exit code says whether all is well", "command", "", "ask_status"),
+    "status": ("the daemon at one glance; the exit code says whether all is well", "command", "add_fields", "ask_status"),
     "health": ("whether it is live and ready, also of each zone", "daemoncommand", "add_health", "ask_health"),
     "zones": ("the zones, one a line", "zonecommand", "add_zones", "ask_zones"),
     "zone": ("one zone: its past, its counters, its event types", "zonecommand", "add_zone", "ask_zone"),
     "processes": ("a zone's processes as they are known", "zonecommand", "add_processes", "ask_processes"),
-    "syscalls": ("the system calls that zones are asked for, and why", "syscallcommand", "", "ask_syscalls"),
+    "syscalls": ("the system calls that zones are asked for, and why", "syscallcommand", "add_syscalls", "ask_syscalls"),
     "top": ("the busiest zones or event types, live", "top", "add_arguments", ""),
     "tail": ("live events of the zones, as text or JSON", "tailcommand", "add_arguments", ""),
     "resync": ("learn a zone, or all, anew", "zonecommand", "add_resync", "ask_resync"),
     "record": ("write a zone's raw stream to a file, for replay and bug reports", "recordcommand", "add_record", "ask_record"),
     "log-level": ("say more or less from now on, until the next reload", "daemoncommand", "add_log_level", "ask_log_level"),
     "reload": ("read the configuration again; says what needs a restart", "daemoncommand", "", "ask_reload"),
-    "version": ("versions of this program and of the daemon", "daemoncommand", "", "ask_version"),
+    "version": ("versions of this program and of the daemon", "daemoncommand", "add_version", "ask_version"),
 }
 
 
@@ -74,9 +74,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             getattr(importlib.import_module(f".{module}", __package__), add)(sub)
 
 
+def add_fields(parser: argparse.ArgumentParser, known: tuple[str, ...] = STATUS_FIELDS) -> None:
+    text = f"these fields, tab-separated, without a head; dots lead further. There are: {', '.join(known)}"
+    parser.add_argument("-o", "--output", metavar="FIELD,...", help=text)
+
+
 async def ask_status(args: argparse.Namespace, stub: CtlStub) -> int:
     reply = await stub.get_status(GetStatusRequest())
-    print(json.dumps(status_json(reply)) if args.json else status_text(reply, time.time(), coloured()))
+    if args.output:
+        print("\n".join(select([status_json(reply)], args.output, STATUS_FIELDS)))
+    else:
+        print(json.dumps(status_json(reply)) if args.json else status_text(reply, time.time(), coloured()))
     return UNWELL if reply.daemon.unwell else WELL
 
 

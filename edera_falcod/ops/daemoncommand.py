@@ -5,15 +5,21 @@ from __future__ import annotations
 import argparse
 import json
 
+from .command import add_fields
 from .proto.ctl import CtlStub, GetHealthRequest, GetStatusRequest, ReloadRequest, SetLogLevelRequest
-from .shapes import health_json
-from .text import coloured, cut, paint, wrapped
+from .shapes import HEALTH_FIELDS, VERSION_FIELDS, health_json
+from .text import coloured, cut, paint, select, wrapped
 
 
 def add_health(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--live", action="store_true", help="the exit code says whether the daemon makes progress")
     which.add_argument("--ready", action="store_true", help="the exit code says whether it has learned what there is (default: both)")
+    add_fields(parser, HEALTH_FIELDS)
+
+
+def add_version(parser: argparse.ArgumentParser) -> None:
+    add_fields(parser, VERSION_FIELDS)
 
 
 def add_log_level(parser: argparse.ArgumentParser) -> None:
@@ -23,8 +29,9 @@ def add_log_level(parser: argparse.ArgumentParser) -> None:
 async def ask_health(args: argparse.Namespace, stub: CtlStub) -> int:
     reply = await stub.get_health(GetHealthRequest())
     good = reply.live if args.live else reply.ready if args.ready else reply.live and reply.ready
-    if args.json:
-        print(json.dumps(health_json(reply)))
+    if args.json or args.output:
+        found = health_json(reply)
+        print("\n".join(select([found], args.output, HEALTH_FIELDS)) if args.output else json.dumps(found))
         return 0 if good else 1
     on = coloured()
     for name, value, reasons in (("live", reply.live, reply.stuck), ("ready", reply.ready, reply.waiting)):
@@ -74,8 +81,9 @@ async def ask_version(args: argparse.Namespace, stub: CtlStub) -> int:
     }
     ours = versions()
     consumers = [{"name": one.name, "version": one.version} for one in reply.consumers if one.version]
-    if args.json:
-        print(json.dumps({"ctl": ours, "daemon": daemon, "consumers": consumers}))
+    if args.json or args.output:
+        found = {"ctl": ours, "daemon": daemon, "consumers": consumers}
+        print("\n".join(select([found], args.output, VERSION_FIELDS)) if args.output else json.dumps(found))
         return 0
     for name, one in (("ctl", ours), ("daemon", daemon)):
         print(f"{name:9} {one['version']}, {one['core']} core, {one['fields']} fields, registry {one['registry']}, frames {one['frames']}")

@@ -6,7 +6,7 @@ from typing import Final
 
 from .proto.ctl import ConsumerStatus, EderaLink, GetStatusReply, ZoneStatus
 from .shapes import causes, total
-from .text import ago, count, cut, paint, wrapped
+from .text import ago, count, cut, lasting, paint, wrapped
 
 SKEW: Final = 5.0  # seconds that a zone's clock may be off before that is said; events may take as long
 STATE_COLOURS: Final = {"live": "green", "backoff": "red", "quarantined": "red", "connected": "green", "away": "yellow"}
@@ -31,8 +31,8 @@ def consumer_line(one: ConsumerStatus, now: float, on: bool = False) -> str:
     dropped = total(one.counters, "dropped")
     state = "connected" if one.connected else "away"
     return (
-        f"  {cut(one.name, 22):22} {state_text(state, 12, on)} {ago(one.since, now):>6} {count(one.sent):>7} "
-        f"{count(one.acknowledged):>7} {count(one.waiting):>6} {count(dropped):>6}"
+        f"  {cut(one.name, 22):22} {state_text(state, 12, on)} {ago(one.since, now):>6} {count(one.sent):>6} "
+        f"{count(one.acknowledged):>7} {count(one.waiting):>6} {lasting(one.lag // 1_000_000_000):>6} {count(dropped):>6}"
     )
 
 
@@ -77,7 +77,7 @@ def status_text(reply: GetStatusReply, now: float, on: bool = False) -> str:
     if received:
         lines.append(f"  (zones that are gone sent {count(received)} events, {count(total(reply.gone, 'undecodable'))} of them bad)")
     lines.append("")
-    lines.append(f"  {'CONSUMER':22} {'STATE':12} {'FOR':>6} {'SENT':>7} {'DONE':>7} {'WAIT':>6} {'LOST':>6}")
+    lines.append(f"  {'CONSUMER':22} {'STATE':12} {'FOR':>6} {'SENT':>6} {'DONE':>7} {'WAIT':>6} {'LAG':>6} {'LOST':>6}")
     lines += [consumer_line(one, now, on) for one in reply.consumers]
     for one in reply.consumers:
         if note := version_note(one, registry.fields):

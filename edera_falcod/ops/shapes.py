@@ -13,6 +13,10 @@ ZONE_FIELDS: Final = (
 ZONE_DETAIL_FIELDS: Final = (
     *ZONE_FIELDS, "history", "types", "workloads", "syscalls", "snapshots", "import_ns", "text_bytes", "stream",
 )  # fmt: skip
+STATUS_FIELDS: Final = ("well", "unwell", "daemon", "edera", "registry", "zones", "consumers", "gone", "own")
+HEALTH_FIELDS: Final = ("live", "ready", "stuck", "waiting", "zones")
+SYSCALLS_FIELDS: Final = ("choice", "default", "syscalls", "zones", "rules", "problems")
+VERSION_FIELDS: Final = ("ctl", "daemon", "consumers")
 PROCESS_FIELDS: Final = ("pid", "ppid", "depth", "name", "exepath", "uid", "threads", "fds", "started_at", "args")
 
 
@@ -94,6 +98,7 @@ def consumer_json(one: ConsumerStatus) -> dict[str, Any]:
         "sent": one.sent,
         "acknowledged": one.acknowledged,
         "waiting": one.waiting,
+        "lag": one.lag,
         "counters": table(one.counters),
     }
 

@@ -179,6 +179,7 @@ def _consumer(view: View, consumer: Consumer) -> ConsumerStatus:
         waiting=total.waiting,
         counters=counters,
         fields=link.hello.fields if link is not None and link.hello is not None else 0,
+        lag=_ns(view.ring.lag(consumer, time.monotonic())),
     )
 
 

@@ -6,8 +6,10 @@ import argparse
 import json
 from typing import Any, Final
 
+from .command import add_fields
 from .proto.ctl import CtlStub, GetSyscallsReply, GetSyscallsRequest
-from .text import coloured, cut, paint, wrapped
+from .shapes import SYSCALLS_FIELDS
+from .text import coloured, cut, paint, select, wrapped
 
 SHOWN: Final = 2  # reasons of one system call; more are counted
 
@@ -56,7 +58,14 @@ def syscalls_text(reply: GetSyscallsReply, on: bool = False) -> str:
     return "\n".join(lines)
 
 
+def add_syscalls(parser: argparse.ArgumentParser) -> None:
+    add_fields(parser, SYSCALLS_FIELDS)
+
+
 async def ask_syscalls(args: argparse.Namespace, stub: CtlStub) -> int:
     reply = await stub.get_syscalls(GetSyscallsRequest())
-    print(json.dumps(syscalls_json(reply)) if args.json else syscalls_text(reply, coloured()))
+    if args.output:
+        print("\n".join(select([syscalls_json(reply)], args.output, SYSCALLS_FIELDS)))
+    else:
+        print(json.dumps(syscalls_json(reply)) if args.json else syscalls_text(reply, coloured()))
     return 1 if reply.problems else 0

@@ -9,6 +9,7 @@ import time
 from datetime import datetime
 from typing import Final
 
+from .command import add_fields
 from .proto.ctl import CtlStub, GetProcessesRequest, GetStatusRequest, GetZoneReply, GetZoneRequest, Process, ResyncRequest
 from .screen import state_text, zone_line
 from .shapes import PROCESS_FIELDS, ZONE_DETAIL_FIELDS, ZONE_FIELDS, causes, process_json, table, zone_detail_json, zone_json
@@ -18,24 +19,19 @@ ZONES_HEAD: Final = f"  {'ZONE':22} {'STATE':12} {'FOR':>6} {'THREADS':>7} {'EVE
 TOP_TYPES: Final = 12  # event types that `zone` shows; --json has all
 
 
-def _add_fields(parser: argparse.ArgumentParser, known: tuple[str, ...]) -> None:
-    text = f"these fields, tab-separated, without a head; dots lead further (counters.received). There are: {', '.join(known)}"
-    parser.add_argument("-o", "--output", metavar="FIELD,...", help=text)
-
-
 def add_zones(parser: argparse.ArgumentParser) -> None:
-    _add_fields(parser, ZONE_FIELDS)
+    add_fields(parser, ZONE_FIELDS)
 
 
 def add_zone(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("zone", metavar="ZONE", help="its id, the beginning of its id, or its name")
-    _add_fields(parser, ZONE_DETAIL_FIELDS)
+    add_fields(parser, ZONE_DETAIL_FIELDS)
 
 
 def add_processes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("zone", metavar="ZONE", help="its id, the beginning of its id, or its name")
     parser.add_argument("--arguments", action="store_true", help="their arguments too; only for root and the daemon's user")
-    _add_fields(parser, PROCESS_FIELDS)
+    add_fields(parser, PROCESS_FIELDS)
 
 
 def add_resync(parser: argparse.ArgumentParser) -> None:

@@ -117,6 +117,25 @@ def test_a_declared_consumer_gets_what_came_before_it_connected() -> None:
     assert ring.verify() == []
 
 
+def test_lag_is_the_age_of_the_oldest_event_that_is_not_acknowledged() -> None:
+    ring = Ring()
+    zone = ring.add_zone("z", "zone")
+    consumer = ring.attach("falco")
+    assert ring.lag(consumer, 50.0) == 0.0
+    for second in range(100, 103):
+        put(ring, zone.index)
+        ring.tick(float(second))
+    assert ring.lag(consumer, 105.0) == 5.0
+    drain(consumer)
+    assert ring.lag(consumer, 105.0) == 5.0, "sent is not done"
+    consumer.acknowledge(2)
+    assert ring.lag(consumer, 105.0) == 3.0
+    consumer.acknowledge(3)
+    assert ring.lag(consumer, 105.0) == 0.0
+    put(ring, zone.index)
+    assert ring.lag(consumer, 105.0) == 0.0, "it came within this second"
+
+
 def test_an_ephemeral_consumer_is_forgotten_when_it_goes() -> None:
     ring = Ring()
     zone = ring.add_zone("z", "zone")

@@ -202,6 +202,22 @@ async def test_version(tmp_path: Path) -> None:
         assert found["consumers"][0]["name"] == "falco"
 
 
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (("status", "-o", "well,edera.link,registry.frames"), "true\tup\t1.0"),
+        (("health", "-o", "live,ready"), "true\ttrue"),
+        (("version", "-o", "daemon.version,daemon.frames"), "0.1.0\t1.0"),
+        (("syscalls", "-o", "choice,default,rules"), "default\ttrue\t0"),
+    ],
+)
+async def test_fields_of_the_whole(tmp_path: Path, args: tuple[str, ...], line: str) -> None:
+    async with world(tmp_path) as one:
+        await until(lambda: one.daemon.zones.link.value == "up")
+        code, out, err = await ctl(one, *args)
+        assert (code, out, err) == (0, line + "\n", "")
+
+
 async def test_health(tmp_path: Path) -> None:
     async with world(tmp_path) as one:
         one.host.add_zone("a", CAPTURE, FAST, limit=20)

@@ -38,7 +38,7 @@ async def test_status_of_a_daemon_that_is_well(tmp_path: Path) -> None:
             (line,) = [line.split() for line in text.splitlines() if line.startswith("  web-1 ")]
             assert line[1] == "live" and line[4] == "302"
             (line,) = [line.split() for line in text.splitlines() if line.startswith("  falco ")]
-            assert line[1] == "connected" and line[3] == "302"
+            assert line[1] == "connected" and line[3] == "302" and line[6][-1] == "s"
             code, text = await ctl(path, "--json")
             assert code == 0
             found = json.loads(text)

@@ -146,6 +146,11 @@ class ConsumerStatus(betterproto.Message):
     How many fields of the registry it knows; 0 while it is not connected.
     """
 
+    lag: int = betterproto.uint64_field(10)
+    """
+    ns since the oldest event that it has not acknowledged came here, to the second; 0: it has them all, or it came within this second.
+    """
+
 
 @dataclass(eq=False, repr=False)
 class Counter(betterproto.Message):

@@ -81,12 +81,6 @@ class ZonePipeline:
         self.skew: int | None = None
         self.change(info)
 
-    @property
-    def block(self) -> Block:
-        block = self.encoder.zone_block
-        assert block is not None
-        return block
-
     def change(self, info: ZoneInfo) -> None:
         """What the host says of the zone is now this."""
         if not self.imported or info.ips != self.info.ips:
@@ -108,6 +102,7 @@ class ZonePipeline:
         self.encoder.zone_block = zone_block(
             info.id, info.name, info.state, info.host, info.domid, own, info.kernel, info.annotations, info.ready_at, self.tainted
         )
+        self.account.block = self.encoder.zone_block
 
     def replace_workloads(self, found: list[WorkloadInfo], keys: tuple[str, ...]) -> None:
         """The zone runs these workloads now."""
@@ -272,7 +267,7 @@ class Pipelines:
         self._wall = wall
 
     def _tell(self, kind: str, pipeline: ZonePipeline, text: str, cause: str = "") -> None:
-        self._notices.tell(kind, text, int(self._wall() * 1e9), pipeline.account, pipeline.block, cause)
+        self._notices.tell(kind, text, int(self._wall() * 1e9), pipeline.account, cause)
 
     # What the edera room tells
 

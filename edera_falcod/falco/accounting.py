@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import Final, final
 
+from ..state.block import Block
+
 HOP: Final = "daemon"
 
 # Why an event got no sequence number
@@ -30,15 +32,17 @@ FORGOTTEN: Final = "consumer_gone"  # the consumer was away for longer than the 
 
 @final
 class ZoneAccount:
-    """One zone's counters. ``index`` is never used again; ``gone``: no further event will come."""
+    """One zone's counters. ``index`` is never used again; ``gone``: no further event will come; ``block``: what is known of the zone, for
+    notices about it."""
 
-    __slots__ = ("bytes", "entered", "gaps", "gone", "id", "index", "last_ts", "name", "notices", "received", "undecodable")
+    __slots__ = ("block", "bytes", "entered", "gaps", "gone", "id", "index", "last_ts", "name", "notices", "received", "undecodable")
 
     def __init__(self, index: int, id: str, name: str) -> None:
         self.index = index
         self.id = id
         self.name = name
         self.gone = False
+        self.block: Block | None = None
         self.received = 0
         self.notices = 0  # of `received`
         self.entered = 0

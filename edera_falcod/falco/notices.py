@@ -73,7 +73,6 @@ class Notices:
         text: str,
         ts: int,
         account: ZoneAccount | None = None,
-        zone_block: Block | None = None,
         cause: str = "",
         count: int = 0,
     ) -> None:
@@ -97,6 +96,7 @@ class Notices:
             cells.number(slots.EDERA_NOTICE_COUNT, count)
         if cause:
             cells.text(slots.EDERA_NOTICE_CAUSE, _safe(cause))
+        zone_block = account.block
         blocks = (self._etype,) if zone_block is None else (self._etype, zone_block)
         zone_id = 0 if zone_block is None else zone_block.id
         account.received += 1

@@ -42,8 +42,8 @@ def test_a_notice_is_an_event_that_rules_can_match() -> None:
     ring = Ring()
     zone = ring.add_zone("id-1", "web")
     consumer = ring.declare("falco")
-    block = zone_block("id-1", "web", tainted=True)
-    Notices(ring).tell(notices.GAP, "events may\0 be\nmissing", 123, zone, block, "stream_lost", 7)
+    zone.block = zone_block("id-1", "web", tainted=True)
+    Notices(ring).tell(notices.GAP, "events may\0 be\nmissing", 123, zone, "stream_lost", 7)
     (one,) = consumer.waiting
     view = EventView(one.data, known(one.blocks))
     wanted = {
@@ -145,7 +145,9 @@ def test_a_zone_block_says_what_is_known_and_nothing_else() -> None:
     table = known((full,))
     ring = Ring()
     ring.declare("falco")
-    Notices(ring).tell(notices.GAP, "x", 1, ring.add_zone("id", ""), full)
+    zone = ring.add_zone("id", "")
+    zone.block = full
+    Notices(ring).tell(notices.GAP, "x", 1, zone)
     (one,) = ring.consumers["falco"].waiting
     for block in one.blocks:
         table.define(block.id, block.kind, block.data)

@@ -96,7 +96,8 @@ def one(data: bytes) -> None:
         if isinstance(each, ZoneInfo):
             assert isinstance(refusal(each), str)
             pipelines.zone_changed(each)
-            assert BlockView(pipelines.by_id[each.id].block.data).words
+            block = pipelines.by_id[each.id].account.block
+            assert block is not None and BlockView(block.data).words
         elif isinstance(each, Workload):
             directory.update(each)
         elif isinstance(each, edera.OciImageInfo):

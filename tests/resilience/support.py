@@ -19,7 +19,7 @@ from edera_falcod.config import BufferConfig, Config, CtlConfig, EderaConfig, Fa
 from edera_falcod.daemon import Daemon
 from edera_falcod.edera import backoff
 from edera_falcod.ops.command import as_json
-from edera_falcod.ops.proto.ctl import CtlStub, GetStatusRequest
+from edera_falcod.ops.proto.ctl import CtlStub, GetStatusReply, GetStatusRequest
 from edera_falcod.ops.status import status
 from edera_falcod.sim.host import SimHost
 
@@ -52,7 +52,7 @@ class World:
         self.daemon = Daemon(self.config)
 
     def status(self) -> dict[str, Any]:
-        return as_json(status(self.daemon.view()))
+        return as_json(GetStatusReply().parse(bytes(status(self.daemon.view()))))  # as it is sent
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Daemon]:

@@ -14,7 +14,10 @@ import argparse
 import ast
 import copy
 import importlib
+import itertools
+import json
 import os
+import select
 import signal
 import sys
 import time
@@ -29,10 +32,15 @@ import pytest
 ROOT: Final = Path(__file__).resolve().parent.parent
 EXPLAINED: Final = ROOT / "tests" / "mutants.txt"
 LIMIT: Final = 120  # seconds for the tests of one mutant: one that never ends has been noticed too
+EXAMPLES: Final = 40  # of each property, instead of hypothesis' 100
 TARGETS: Final = {
     "wire": ("edera_falcod.scap.wire", ("tests/scap/test_wire.py",)),
     "accounting": ("edera_falcod.falco.accounting", ("tests/falco/test_accounting.py", "tests/falco/test_ring.py")),
 }
+# Warnings are no errors here: pytest warns of what is loaded before it could look at it
+QUICK: Final = (
+    "-q", "-s", "-p", "no:cacheprovider", "-o", "addopts=", "-o", f"timeout={LIMIT}", "-o", "filterwarnings=ignore",
+)  # fmt: skip
 # Loaded before the first fork: what the tests need beside the module
 NEEDED: Final = (
     "google.protobuf.message", "grpc_tools.protoc", "edera_falcod.edera.proto.control", "edera_falcod.sim.encode", "hypothesis.stateful",
@@ -104,7 +112,8 @@ def mutants(module: ModuleType) -> list[Mutant]:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             scope = f"{scope}.{node.name}".lstrip(".")
         docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-        if docstring or isinstance(node, ast.Import | ast.ImportFrom):
+        names_only = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in ("__all__", "__slots__")
+        if docstring or names_only or isinstance(node, ast.Import | ast.ImportFrom):
             return
         if path and not (scope == "" and isinstance(node, ast.Assign | ast.AnnAssign | ast.Expr)):
             for change in _changes(node):
@@ -158,29 +167,59 @@ def _exchange(old: Any, new: Any, module: str) -> None:
             old[name] = value
 
 
-def noticed(module: ModuleType, mutant: Mutant, tests: tuple[str, ...]) -> bool:
-    """Whether the tests fail, or never end, with the mutant."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            null = os.open(os.devnull, os.O_RDWR)
-            for number in range(3):
-                os.dup2(null, number)
-            os.setpgid(0, 0)
-            exchange(module, mutant.tree)
-            code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-o", "addopts=", "-o", f"timeout={LIMIT}", *tests]) != 0)
-        finally:
-            os._exit(code)
-    deadline = time.monotonic() + LIMIT
-    while time.monotonic() < deadline:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status) != 0
-        time.sleep(0.02)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return True
+class Runner:
+    """A pytest plugin that runs the collected tests once for each mutant, in a fork: quick tests first, up to the first that fails."""
+
+    def __init__(self, module: ModuleType, chosen: list[Mutant], reasons: dict[str, str]) -> None:
+        self._module = module
+        self._chosen = chosen
+        self._reasons = reasons
+        self.survivors: set[str] = set()
+        self.done = False
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        unchanged = Mutant("none", 0, ast.parse(Path(str(self._module.__file__)).read_text()))
+        times = self._tests(session, unchanged)
+        assert times is not None and len(times) == len(session.items), "the tests fail without a mutant"
+        session.items.sort(key=lambda item: times[item.nodeid])
+        for mutant in self._chosen:
+            if self._tests(session, mutant) is not None:
+                self.survivors.add(mutant.name)
+                print(f"  survives, line {mutant.line}: {mutant.name}  [{self._reasons.get(mutant.name, 'NOT EXPLAINED')}]", flush=True)
+        self.done = True
+        return True
+
+    def _tests(self, session: pytest.Session, mutant: Mutant) -> dict[str, float] | None:
+        """How long each test took; None if one failed, or did not end."""
+        source, sink = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                null = os.open(os.devnull, os.O_RDWR)
+                for number in range(3):
+                    os.dup2(null, number)
+                exchange(self._module, mutant.tree)
+                times: dict[str, float] = {}
+                for item, following in itertools.zip_longest(session.items, session.items[1:]):
+                    started = time.monotonic()
+                    item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+                    times[item.nodeid] = time.monotonic() - started
+                    if session.testsfailed:
+                        os._exit(1)
+                with os.fdopen(sink, "w") as stream:
+                    json.dump(times, stream)
+            finally:
+                os._exit(0)
+        os.close(sink)
+        with os.fdopen(source) as stream:
+            said = ""
+            if select.select([stream], [], [], LIMIT)[0]:
+                said = stream.read()
+            else:
+                os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        return json.loads(said) if said else None  # type: ignore[no-any-return]
 
 
 def explained(target: str) -> dict[str, str]:
@@ -199,15 +238,10 @@ def run(target: str, only: str) -> tuple[int, set[str]]:
     name, tests = TARGETS[target]
     module = importlib.import_module(name)
     chosen = [one for one in mutants(module) if only in one.name]
-    unchanged = Mutant("none", 0, ast.parse(Path(str(module.__file__)).read_text()))
-    assert not noticed(module, unchanged, tests), "the tests fail without a mutant"
-    survivors: set[str] = set()
-    reasons = explained(target)
-    for mutant in chosen:
-        if not noticed(module, mutant, tests):
-            survivors.add(mutant.name)
-            print(f"  survives, line {mutant.line}: {mutant.name}  [{reasons.get(mutant.name, 'NOT EXPLAINED')}]", flush=True)
-    return len(chosen), survivors
+    runner = Runner(module, chosen, explained(target))
+    pytest.main([*QUICK, *tests], plugins=[runner])
+    assert runner.done
+    return len(chosen), runner.survivors
 
 
 def main() -> int:
@@ -218,7 +252,7 @@ def main() -> int:
     options = parser.parse_args()
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
-    hypothesis.settings.register_profile("mutants", derandomize=True, database=None, deadline=None)
+    hypothesis.settings.register_profile("mutants", derandomize=True, database=None, deadline=None, max_examples=EXAMPLES)
     hypothesis.settings.load_profile("mutants")
     for needed in NEEDED:
         importlib.import_module(needed)

@@ -134,6 +134,7 @@ class ZoneStream:
         self._live_since = 0.0  # loop time, 0 when not live
         self._opened_at = -REOPEN_SPACING
         self._reserved = 0  # bytes of the budget that are ours
+        self._importing = False  # a snapshot, in slices between which others run: on a busy machine a large one takes long
         # What others want
         self._exit = ""
         self._resync = ""
@@ -168,8 +169,8 @@ class ZoneStream:
 
     @property
     def readable(self) -> bool:
-        """Whether what the zone sent lies here unread."""
-        return self._call is not None and self._call.readable
+        """Whether what the zone sent lies here and none of it is being read."""
+        return self._call is not None and self._call.readable and not self._importing
 
     def change(self, settings: Settings) -> None:
         """From now on; ``settings.syscalls`` is left alone."""
@@ -389,7 +390,11 @@ class ZoneStream:
                 at, verdict = self._sink.messages(zone, messages, at)
                 found |= verdict
                 if at < len(messages):
-                    verdict = await self._sink.snapshot(zone, messages[at])
+                    self._importing = True
+                    try:
+                        verdict = await self._sink.snapshot(zone, messages[at])
+                    finally:
+                        self._importing = False
                     at += 1
                     if self._reserved:
                         await self._budget.give(self._reserved)

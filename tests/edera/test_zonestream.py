@@ -381,3 +381,19 @@ async def test_the_budget_of_snapshots_is_shared() -> None:
     await budget.take(1000)  # more than all: all
     await budget.give(1000)
     assert budget._left == 100
+
+
+async def test_a_zone_whose_snapshot_is_being_imported_is_not_unread(host: SimHost) -> None:
+    """However long that takes: what comes behind it waits for it, and the watchdog need not bark (ops/health.py)."""
+    sink = Sink()
+    sink.slow = 0.5
+    host.add_zone("one", CAPTURE, FAST, limit=100)
+    async with following(host.path, sink) as zones:
+        await until(lambda: zones.streams)
+        (stream,) = zones.streams.values()
+        await until(lambda: stream._importing)
+        host.push("one", (host.zones["one"].feed or pytest.fail()).event(0))
+        await until(lambda: stream._call is not None and stream._call.readable, 0.4)
+        assert stream._importing and not stream.readable
+        await until(lambda: sink.events["one"] == 101)
+        assert not stream._importing

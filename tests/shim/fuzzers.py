@@ -83,7 +83,7 @@ def command(binary: Path, seconds: float, seed: int, corpus: Path) -> list[str]:
         (corpus / f"given-{number}").write_bytes(data)
     if libfuzzer() is None:
         return [str(binary), str(seconds), str(seed), str(corpus)]
-    limits = [f"-max_total_time={max(1, round(seconds))}", f"-seed={seed}", f"-max_len={LONGEST}", "-timeout=20", "-rss_limit_mb=1500"]
+    limits = [f"-max_total_time={max(1, round(seconds))}", f"-seed={seed}", f"-max_len={LONGEST}", "-timeout=120", "-rss_limit_mb=1500"]
     return [str(binary), *limits, f"-artifact_prefix={corpus}/", "-print_final_stats=1", str(corpus)]
 
 

@@ -1,0 +1,207 @@
+"""What a zone with all sins costs the others: the same two honest zones, without it and beside it.
+
+    python tools/sins.py [--seconds N] [--rounds N]
+
+Host, daemon and consumer are processes of their own, as in life. For each run: events of the honest zones, the time from when
+an event was due to when the consumer had it (less the shortest of its zone), the daemon's CPU time, and what became of the sinner. In the
+first half of a run it sends what can be read, as fast as it is taken; then what cannot.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import itertools
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from edera_falcod.edera.lifecycle import State  # noqa: E402
+from edera_falcod.falco.client import Client, Disconnected  # noqa: E402
+from edera_falcod.fields import registry, slots  # noqa: E402
+from edera_falcod.fields.reader import BlockTable, EventView  # noqa: E402
+from edera_falcod.fields.spec import Kind  # noqa: E402
+from edera_falcod.ops.client import get_status  # noqa: E402
+from edera_falcod.sim.host import MALFORMED, NAMESPACE, SimHost  # noqa: E402
+from edera_falcod.sim.player import Play  # noqa: E402
+from tests.daemon.sins import SINS, Sinner  # noqa: E402
+
+DATA: Final = ROOT / "tests" / "data"
+HONEST: Final = {"web": DATA / "attack1.scap", "db": DATA / "net1.scap"}
+PACE: Final = 0.03  # of the recording's: some 350 events a second of both
+WAIT: Final = 60.0  # seconds for anything to come up
+
+
+async def host(folder: Path, seconds: float, sinful: bool) -> None:
+    """The simulated host, and the sinner, which begins when the file ``go`` is there."""
+    ids = {name: str(uuid.uuid5(NAMESPACE, name)) for name in ("web", "bad")}
+    sinner = Sinner(ids["bad"], ids["web"])
+    bursts = {name: b"".join(sinner.burst(name, time.time_ns())) for name in SINS if sinful}  # made ahead: its work is not the daemon's
+    async with SimHost(folder / "edera.sock") as one:
+        for name, capture in HONEST.items():
+            one.add_zone(name, capture, Play(speed=PACE))
+        if sinful:
+            one.add_zone("bad", HONEST["db"], Play(speed=0), limit=1)
+            await asyncio.gather(sin(one, bursts, folder / "go", seconds))
+        await asyncio.sleep(3600)
+
+
+async def sin(one: SimHost, bursts: dict[str, bytes], go: Path, seconds: float) -> None:
+    while not go.exists():  # noqa: ASYNC110, ASYNC240
+        await asyncio.sleep(0.01)
+    started = time.monotonic()
+    bad = one.zones["bad"]
+    for turn in itertools.count():
+        if time.monotonic() - started > seconds / 2:
+            one.push("bad", MALFORMED[tuple(MALFORMED)[turn % len(MALFORMED)]])
+        else:
+            for name, burst in bursts.items():
+                if name != "a huge snapshot" or turn % 20 == 0:
+                    one.push("bad", burst)
+        while any(player._pushed for player in bad.players) or not bad.players:  # noqa: ASYNC110, there is no event for it
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0)
+
+
+@dataclass
+class Found:
+    """Of one run. ``delays``: seconds; ``cpu``: of the daemon."""
+
+    events: int = 0
+    sins: int = 0
+    delays: list[float] = field(default_factory=list)
+    cpu: float = 0.0
+    state: str = ""
+    reason: str = ""
+    rss: int = 0
+
+
+async def consume(folder: Path, seconds: float, found: Found) -> None:
+    hashes = registry.prefix_hashes()
+    table = BlockTable()
+    client = Client(str(folder / "falco.sock"), "falco", len(hashes) - 1, lambda n: hashes[n], "sins", table)
+    await client.connect()
+    (folder / "go").touch()
+    raw: dict[str, list[tuple[float, int]]] = {name: [] for name in HONEST}
+    names: dict[bytes, str] = {}
+    end = time.monotonic() + seconds
+    try:
+        while time.monotonic() < end:
+            with contextlib.suppress(TimeoutError):
+                for event in await asyncio.wait_for(client.next(), 1.0):
+                    now = time.time()
+                    zone = names.get(event.data[32:40])
+                    if zone is None:
+                        block = EventView(event.data, table).block(Kind.ZONE)
+                        zone = names[event.data[32:40]] = (block.text(slots.EDERA_ZONE_NAME) or "") if block is not None else ""
+                    if zone in raw:
+                        ts = int.from_bytes(event.data[8:16], "little")
+                        if event.data[16:24] != b"\xff" * 8:  # no notice
+                            raw[zone].append((now, ts))
+                    else:
+                        found.sins += 1
+    except Disconnected:
+        pass
+    finally:
+        await client.close()
+    for times in raw.values():
+        found.events += len(times)
+        if times:
+            late = [now - ts / 1e9 / PACE for now, ts in times]
+            found.delays += [one - min(late) for one in late]
+
+
+async def live(folder: Path) -> int:
+    """Of the honest zones."""
+    status = await get_status(str(folder / "ctl.sock"))
+    return sum(zone.state == State.LIVE.value for zone in status.zones if zone.name in HONEST)
+
+
+def peak(pid: int) -> int:
+    """kB"""
+    return int(next(line.split()[1] for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM")))
+
+
+async def one_run(seconds: float, sinful: bool) -> Found:
+    found = Found()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        sim = subprocess.Popen([  # noqa: ASYNC220, nothing else runs yet
+            sys.executable, __file__, "--host", name, "--seconds", str(seconds), *(["--sinful"] if sinful else [])
+        ])  # fmt: skip
+        sets = [f"--set={key}={folder / file}" for key, file in (
+            ("edera.socket", "edera.sock"), ("falco.socket", "falco.sock"), ("ctl.socket", "ctl.sock"))]  # fmt: skip
+        daemon = subprocess.Popen([sys.executable, "-m", "edera_falcod", "run", *sets, "--log-level=error"], cwd=ROOT)  # noqa: ASYNC220
+        try:
+            async with asyncio.timeout(WAIT):
+                while not (folder / "ctl.sock").exists():  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+                while await live(folder) < len(HONEST):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            await consume(folder, seconds, found)
+            status = await get_status(str(folder / "ctl.sock"))
+            for zone in status.zones:
+                if zone.name == "bad":
+                    found.state, found.reason = zone.state, zone.reason
+            found.rss = peak(daemon.pid)
+        finally:
+            sim.kill()
+            sim.wait()
+            daemon.terminate()
+            _, _, used = os.wait4(daemon.pid, 0)  # noqa: ASYNC222, with what it used
+            daemon.returncode = 0
+            found.cpu = used.ru_utime + used.ru_stime
+    return found
+
+
+def line(title: str, found: Found) -> str:
+    delays = sorted(found.delays)
+    cuts = [1000 * delays[int(part * (len(delays) - 1))] for part in (0.5, 0.99, 1.0)] if delays else [0.0] * 3
+    sinner = f"; sinner: {found.sins:,} events, {found.state} ({found.reason})" if found.state else ""
+    return (
+        f"{title:<8} {found.events:>7,} events of the honest zones, delay ms: {cuts[0]:.1f} median, {cuts[1]:.1f} of 99 %, "
+        f"{cuts[2]:.0f} longest; daemon {found.cpu:.1f} s of CPU, {found.rss / 1024:.0f} MB{sinner}"
+    )
+
+
+async def measure(seconds: float, rounds: int) -> int:
+    medians: dict[bool, list[float]] = {False: [], True: []}
+    good = True
+    for _ in range(rounds):
+        for sinful in (False, True):
+            found = await one_run(seconds, sinful)
+            print(line("with" if sinful else "without", found), flush=True)
+            medians[sinful].append(statistics.median(found.delays))
+            good = good and (not sinful or found.state == State.QUARANTINED.value)
+    print(f"median delay, best of {rounds}: {1000 * min(medians[False]):.1f} ms without, {1000 * min(medians[True]):.1f} ms with")
+    return 0 if good else 1
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=20.0, help="of a run")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--host", help=argparse.SUPPRESS)
+    parser.add_argument("--sinful", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if options.host:
+        asyncio.run(host(Path(options.host), options.seconds, options.sinful))
+        return 0
+    return asyncio.run(measure(options.seconds, options.rounds))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 
 LONGEST = 64 << 10  # bytes of an input
-SLOW = 120  # seconds of one input that count as a failure, by the clock: inputs take milliseconds, a busy machine makes that seconds
+SLOW = 120  # seconds of one input that count as a failure, by the clock: on a busy machine milliseconds become seconds
 MEMORY = 1500  # MB
 
 

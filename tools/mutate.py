@@ -219,7 +219,7 @@ class Runner:
             else:
                 os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        return json.loads(said) if said else None  # type: ignore[no-any-return]
+        return json.loads(said) if said else None
 
 
 def explained(target: str) -> dict[str, str]:

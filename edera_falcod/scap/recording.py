@@ -58,15 +58,23 @@ class Recording:
         found = zone.get("ips") if isinstance(zone, dict) else None
         return [text for text in found if isinstance(text, str)] if isinstance(found, list) else []
 
+    def _read(self, size: int) -> bytes:
+        """Fewer bytes at the end, also where a compressed file was cut."""
+        try:
+            return self._stream.read(size)
+        except EOFError:
+            self.cut = True
+            return b""
+
     def replies(self) -> Iterator[bytes]:
-        while prefix := self._stream.read(PREFIX):
+        while prefix := self._read(PREFIX):
             if len(prefix) < PREFIX:
                 self.cut = True
                 return
             size = int.from_bytes(prefix[1:], "big")
             if prefix[0] or size > MAX_REPLY:
                 raise CaptureError(self._at, "no reply begins here: the recording is damaged")
-            reply = self._stream.read(size)
+            reply = self._read(size)
             if len(reply) < size:
                 self.cut = True
                 return

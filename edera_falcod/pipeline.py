@@ -18,26 +18,27 @@ from .edera.sink import Verdict, ZoneInfo
 from .edera.workloads import WorkloadInfo
 from .enrich import workload
 from .falco import notices
-from .falco.accounting import INTERNAL, ZoneAccount
+from .falco.accounting import ZoneAccount
+from .falco.intake import FAULT, REFUSED, Intake
 from .falco.notices import Notices
 from .falco.ring import Ring
 from .falco.zoneblock import zone_block
 from .fields.blocks import IDS
-from .fields.priority import PRIORITIES
 from .fields.record import Encoder
 from .fields.workload import Workloads, host_block
 from .scap.errors import EMPTY, OLD_EVENT, UNKNOWN_EVENT, WireError
 from .scap.snapshot import SnapshotThread
-from .scap.tables import PPM_EVENT_MAX, PPME_CPU_HOTPLUG_E
 from .scap.wire import SnapshotReader, parse_reply
 from .state.block import Block
 from .state.zone import ZoneState
 
 # Replies that we do not understand but that leave nothing wrong behind: of a zone that is newer, or older, than we are.
 HARMLESS: Final = frozenset({UNKNOWN_EVENT, OLD_EVENT, EMPTY})
-SLICE: Final = 0.005  # seconds of work on a snapshot before others get their turn
+SLICE: Final = 0.002  # seconds of work on a snapshot before others get their turn
+SCAN: Final = 4096  # outermost fields of a snapshot that are looked at before the clock is
 LOSS_SPACING: Final = 30.0  # seconds between reseeds after losses (of the zone's driver, or by our own faults): a zone that loses all the
 # time must not keep us busy with snapshots; it stays tainted meanwhile, and the last loss is always followed by a reseed
+_OK: Final = Verdict.OK  # looking it up costs as much as decoding an event
 RATE_MEMORY: Final = 5.0  # seconds over which a zone's rate is averaged
 
 
@@ -49,7 +50,8 @@ class ZonePipeline:
 
     __slots__ = (
         "_ahead", "_drops", "_log", "_loss_at", "_loss_pending", "_rate_count", "_ring", "_wall", "account", "codes", "encoder",
-        "import_time", "imported", "info", "rate", "refused_snapshots", "seeded", "skew", "state", "stream_state", "tainted", "told",
+        "import_time", "imported", "info", "intake", "rate", "refused_snapshots", "seeded", "skew", "state", "stream_state", "tainted",
+        "told",
         "workloads",
     )  # fmt: skip
 
@@ -63,7 +65,8 @@ class ZonePipeline:
         self.state = ZoneState()
         self.workloads = Workloads(attribution, host) if attribution is not None else None
         self.encoder = Encoder(self.account.index, self.state, None, self.workloads)
-        self.codes = [0] * PPM_EVENT_MAX
+        self.intake = Intake(ring, self.account, self.state, self.encoder)
+        self.codes = self.intake.codes
         self.info = info
         self.told: tuple[list[WorkloadInfo], tuple[str, ...]] = ([], ())  # of workloads: the last ones, and the keys of annotations
         self.stream_state = State.DISCOVERED
@@ -115,61 +118,35 @@ class ZonePipeline:
 
     def messages(self, batch: list[bytes], start: int) -> tuple[int, Verdict]:
         """See ``ZoneSink.messages``."""
-        ring = self._ring
         account = self.account
-        state = self.state
-        encoder = self.encoder
-        codes = self.codes
-        verdict = Verdict.OK
-        ts = account.last_ts
-        for index in range(start, len(batch)):
-            data = batch[index]
-            try:
-                event = parse_reply(data, 0, len(data))
-            except WireError as error:
-                account.received += 1
-                account.bytes += len(data)
-                account.refuse(error.cause)
-                if error.cause not in HARMLESS:
+        intake = self.intake
+        verdict = _OK
+        before = account.last_ts
+        at = intake.take(batch, start)
+        while intake.why == REFUSED or intake.why == FAULT:
+            if intake.why == FAULT:
+                verdict |= self._fault(intake.error, "reading a reply" if intake.code < 0 else f"event {intake.code}")
+            else:
+                if intake.cause not in HARMLESS:
                     verdict |= Verdict.MALFORMED
-                self._log.warning("reply refused", cause=error.cause, bytes=len(data))
-                continue
-            except Exception:
-                account.received += 1
-                verdict |= self._fault("reading a reply")
-                continue
-            if isinstance(event, SnapshotReader):
-                account.last_ts = ts
-                return index, verdict
-            account.received += 1
-            account.bytes += len(data)
-            ts = event.ts
-            code = event.code
-            codes[code] += 1
-            try:
-                state.apply(event)
-                if ring.wants(account, PRIORITIES[code]):
-                    ring.append(encoder.encode(event, ring.head + 1))
-                else:
-                    ring.skip(account)
-            except Exception:
-                verdict |= self._fault(f"event {code}")
-            if code == PPME_CPU_HOTPLUG_E:
-                verdict |= Verdict.HOTPLUG
-        if ts != account.last_ts:
-            ahead = ts - int(self._wall() * 1e9)
+                self._log.warning("reply refused", cause=intake.cause, bytes=len(batch[at]))
+            at = intake.take(batch, at + 1)
+        if intake.hotplug:
+            intake.hotplug = False
+            verdict |= Verdict.HOTPLUG
+        if account.last_ts != before:
+            ahead = account.last_ts - int(self._wall() * 1e9)
             if self._ahead is None or ahead > self._ahead:
                 self._ahead = ahead
-        account.last_ts = ts
-        if state.counters.drop_events != self._drops:  # the zone's own driver has told of a loss
-            self._drops = state.counters.drop_events
+        drops = self.state.counters.drop_events
+        if drops != self._drops:  # the zone's own driver has told of a loss
+            self._drops = drops
             verdict |= self._lost()
-        return len(batch), verdict
+        return at, verdict
 
-    def _fault(self, what: str) -> Verdict:
-        """In an except clause: an error of ours, whatever the zone sent. The event is lost, and the state may be wrong."""
-        self.account.refuse(INTERNAL)
-        self._log.exception("internal error", what=what)
+    def _fault(self, error: Exception | None, what: str) -> Verdict:
+        """An error of ours, whatever the zone sent. The event is lost, and the state may be wrong."""
+        self._log.error("internal error", what=what, exc_info=error)
         return self._lost()
 
     def _lost(self) -> Verdict:
@@ -186,30 +163,33 @@ class ZonePipeline:
     async def snapshot(self, message: bytes) -> Verdict:
         """See ``ZoneSink.snapshot``. It is read whole before the old state is given up, in slices, so that other zones go on."""
         began = time.monotonic()
+        turns = _Turns()
         try:
             reader = parse_reply(message, 0, len(message))
             if not isinstance(reader, SnapshotReader):
                 raise WireError(EMPTY)
+            while not reader.scan(SCAN):
+                await turns.give()
             threads: list[SnapshotThread] = []
-            pause = began + SLICE
             while (thread := reader.next_thread()) is not None:
                 threads.append(thread)
-                if time.monotonic() >= pause:
-                    await asyncio.sleep(0)
-                    pause = time.monotonic() + SLICE
+                await turns.give()
         except WireError as error:
             self.refused_snapshots += 1
             self._log.warning("snapshot refused", cause=error.cause, bytes=len(message))
             return Verdict.MALFORMED
         state = self.state
+        old = list(state.threads.values())  # freed below, as are those of the snapshot: all at once they would take too long
         state.begin_snapshot(reader.boot_epoch)
-        pause = time.monotonic() + SLICE
-        for thread in threads:
-            state.add_snapshot_thread(thread)
-            if time.monotonic() >= pause:
-                await asyncio.sleep(0)
-                pause = time.monotonic() + SLICE
-        state.end_snapshot()
+        threads.reverse()
+        while threads:
+            state.add_snapshot_thread(threads.pop())
+            await turns.give()
+        for _ in state.finish_snapshot():
+            await turns.give()
+        while old:
+            old.pop()
+            await turns.give()
         self._loss_pending = False
         self.imported += 1
         self.import_time = time.monotonic() - began
@@ -237,6 +217,23 @@ class ZonePipeline:
         self._loss_pending = False
         self._loss_at = now
         return True
+
+
+@final
+class _Turns:
+    """Work in slices: after each the others get their turn, and what was made so far is no longer the collector's: it would look at
+    hundreds of thousands of young objects at a time, and find none that is garbage."""
+
+    __slots__ = ("_end",)
+
+    def __init__(self) -> None:
+        self._end = time.monotonic() + SLICE
+
+    async def give(self) -> None:
+        if time.monotonic() >= self._end:
+            gc.freeze()
+            await asyncio.sleep(0)
+            self._end = time.monotonic() + SLICE
 
 
 def _addresses(texts: tuple[str, ...]) -> list[bytes]:

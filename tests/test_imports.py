@@ -24,7 +24,10 @@ ROOMS = {
 SIM_OF_EDERA = {"edera_falcod.edera.proto", "edera_falcod.edera.control", "edera_falcod.edera.frames"}
 
 CORE = ("scap", "state", "fields")
-SYNCHRONOUS = ("falco/frames.py", "falco/ring.py", "falco/accounting.py", "falco/batch.py", "falco/notices.py")
+SYNCHRONOUS = (
+    "edera/frames.py", "edera/http2.py", "falco/frames.py", "falco/intake.py", "falco/ring.py", "falco/accounting.py", "falco/batch.py",
+    "falco/notices.py",
+)  # fmt: skip
 WORLD = {
     "asyncio", "betterproto", "concurrent", "ctypes", "grpclib", "h2", "http", "importlib", "logging", "multiprocessing", "os", "pathlib",
     "random", "select", "selectors", "shutil", "signal", "socket", "socketserver", "ssl", "structlog", "subprocess", "sys", "tempfile",
@@ -85,7 +88,7 @@ def test_the_core_knows_nothing_of_the_world(room: str) -> None:
 
 
 @pytest.mark.parametrize("name", SYNCHRONOUS)
-def test_delivery_is_synchronous_beneath_its_shell(name: str) -> None:
+def test_what_is_compiled_is_synchronous_beneath_its_shell(name: str) -> None:
     assert {one for one in imported(PACKAGE / name) if one.split(".")[0] in WORLD} == set()
 
 

@@ -4,20 +4,22 @@ grpclib reads messages whole, keeps whatever length a prefix announces, gives a 
 together, and wakes a waiting task by cancelling it, which can swallow the cancellation of a shutdown that happens at the
 same moment. Here grpclib keeps the connection (h2, settings, GOAWAY, headers), and:
 
-* DATA payloads come out as they arrive; ``frames.py`` cuts them. No codec is involved: requests and replies are bytes.
+* DATA frames are taken out of the connection's bytes before h2 sees them (``http2.py``), and their payloads come out as they
+  arrive; ``frames.py`` cuts them. No codec is involved: requests and replies are bytes.
 * The connection's window is given back on receipt and a stream's on consumption: a stream that nobody reads fills its own
   window and stops its own sender, nobody else's.
 * What ends a stream is a value that the reader finds after the data before it, never a cancellation.
 
-The hooks: ``Channel._protocol_factory`` makes our ``H2Protocol``, whose events processor puts an ``_Inbox`` where grpclib
-keeps a stream's ``buffer`` and ``wrapper``. ``check_grpclib`` holds what is used against the installed version.
+The hooks: ``Channel._protocol_factory`` makes our ``H2Protocol``, which gives grpclib's what is left of the bytes, and whose events
+processor puts an ``_Inbox`` where grpclib keeps a stream's ``buffer`` and ``wrapper``. ``check_grpclib`` holds what is used against
+the installed version.
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-from collections import deque
+from contextlib import suppress
 from importlib.metadata import version
 from types import TracebackType
 from typing import Any, Final, cast, final
@@ -28,9 +30,11 @@ from grpclib.config import Configuration
 from grpclib.const import Status
 from grpclib.metadata import decode_grpc_message
 from h2.errors import ErrorCodes
-from h2.events import DataReceived
+from h2.events import DataReceived, ResponseReceived
 from h2.events import Event as H2Event
 from h2.exceptions import H2Error
+
+from .http2 import DataFrames, Inflow, WindowError, window_update
 
 GRPCLIB_RANGE: Final = ((0, 4, 8), (0, 5, 0))  # from, below; the same as in pyproject.toml
 
@@ -109,8 +113,8 @@ def check_grpclib() -> None:
         raise RuntimeError(f"grpclib {found} is installed; edera-falcod needs at least {low} and less than {high}")
     used = {
         grpclib.client.Channel: ("_protocol_factory", "__connect__", "close"),
-        grpclib.protocol.H2Protocol: ("connection_made", "connection_lost"),
-        grpclib.protocol.EventsProcessor: ("register", "process", "process_data_received"),
+        grpclib.protocol.H2Protocol: ("connection_made", "connection_lost", "data_received"),
+        grpclib.protocol.EventsProcessor: ("register", "process", "process_data_received", "process_response_received", "close"),
         grpclib.protocol.Connection: ("create_stream", "flush", "is_closing"),
         grpclib.protocol.Stream: ("send_request", "send_data", "end", "reset_nowait", "closable", "init_stream"),
         grpclib.protocol.Buffer: ("add", "eof", "unacked_size"),
@@ -126,41 +130,57 @@ def check_grpclib() -> None:
 class _Inbox:
     """What has arrived on one stream and is not read yet. Stands where grpclib keeps a stream's buffer and its wrapper."""
 
-    __slots__ = ("_chunks", "_connection", "_consumed", "_waiter", "ended", "lost", "stream_id")
+    __slots__ = ("_protocol", "_waiter", "ended", "inflow", "lost", "stream_id", "taken")
 
     def __init__(self) -> None:
         self.ended = False
         self.lost = ""  # why the stream ended without an end
         self.stream_id = 0
-        self._connection: Any = None
-        self._chunks: deque[tuple[bytes, int]] = deque()
-        self._consumed = 0  # of the stream's window, not given back yet
+        self.inflow = Inflow(STREAM_WINDOW)
+        self.taken = False  # its DATA does not pass through h2
+        self._protocol: _Protocol | None = None
         self._waiter: asyncio.Future[None] | None = None
 
-    def bind(self, connection: grpclib.protocol.Connection, stream_id: int) -> None:
-        self._connection = connection
+    def bind(self, protocol: _Protocol, stream_id: int) -> None:
+        self._protocol = protocol
         self.stream_id = stream_id
 
     # what grpclib calls
 
     def add(self, data: bytes, ack_size: int) -> None:
-        self._chunks.append((data, ack_size))
+        self.inflow.add(data, ack_size)
         self.wake()
 
     def eof(self) -> None:
         self.ended = True
+        self.leave()
         self.wake()
 
     def cancel(self, error: Exception) -> None:
         if not self.ended:
             self.ended = True
             self.lost = str(error) or "stream terminated"
+            self.leave()
             self.wake()
 
     def unacked_size(self) -> int:
         return 0  # the connection's window has been given back on receipt
 
+    # what the protocol uses
+
+    def answered(self, event: ResponseReceived) -> None:
+        """The response's headers are there. A length that they promise is h2's to watch, which then has to see the data."""
+        protocol = self._protocol
+        if protocol is not None and not any(str(name) == "content-length" for name, _ in event.headers or ()):
+            self.taken = True
+            protocol.frames.open(self.stream_id, self.inflow)
+
     # what the call uses
+
+    def leave(self) -> None:
+        """Nothing more of this stream is wanted."""
+        if self._protocol is not None:
+            self._protocol.frames.close(self.stream_id)
 
     def wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -168,7 +188,7 @@ class _Inbox:
 
     @property
     def readable(self) -> bool:
-        return bool(self._chunks) or self.ended
+        return self.inflow.waits or self.ended
 
     async def wait(self) -> None:
         self._waiter = asyncio.get_running_loop().create_future()
@@ -178,38 +198,42 @@ class _Inbox:
             self._waiter = None
 
     def take(self, limit: int) -> bytes:
-        parts = []
-        size = 0
-        while self._chunks and size < limit:
-            data, ack_size = self._chunks.popleft()
-            parts.append(data)
-            size += len(data)
-            self._consumed += ack_size
-        if self._consumed >= STREAM_WINDOW // 2 and not self.ended:
+        inflow = self.inflow
+        data = inflow.take(limit)
+        if inflow.consumed >= STREAM_WINDOW // 2 and not self.ended:
             self._give_back()
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return data
 
     def _give_back(self) -> None:
-        consumed, self._consumed = self._consumed, 0
-        if self._connection.is_closing():
+        inflow = self.inflow
+        size, inflow.consumed = inflow.consumed, 0
+        protocol = self._protocol
+        assert protocol is not None
+        connection = protocol.connection
+        if connection.is_closing():
+            return
+        if self.taken:
+            inflow.left += size
+            connection._transport.write(window_update(self.stream_id, size))
             return
         try:
-            self._connection._connection.increment_flow_control_window(consumed, self.stream_id)
+            connection._connection.increment_flow_control_window(size, self.stream_id)
         except (H2Error, KeyError):
             return  # the stream has ended under us: nothing will come any more
-        self._connection.flush()
+        connection.flush()
 
 
 class _Processor(grpclib.protocol.EventsProcessor):
     """grpclib's, but data goes to our inbox and its connection window back at once."""
 
-    def __init__(self, handler: Any, connection: grpclib.protocol.Connection) -> None:
-        super().__init__(handler, connection)
-        self._received = 0  # of the connection's window, not given back yet
+    def __init__(self, handler: Any, protocol: _Protocol) -> None:
+        super().__init__(handler, protocol.connection)
+        self._protocol = protocol
+        self._received = 0  # of the connection's window, seen by h2 and not given back yet
 
     def register(self, stream: grpclib.protocol.Stream) -> Any:
         inbox: Any = stream.wrapper
-        inbox.bind(self.connection, stream.id)
+        inbox.bind(self._protocol, stream.id)
         stream.buffer = inbox
         return super().register(stream)
 
@@ -217,6 +241,13 @@ class _Processor(grpclib.protocol.EventsProcessor):
         # grpclib raises for events that it does not know, such as frames of an extension; HTTP/2 says to ignore them.
         if event.__class__ in getattr(self, "processors", ()):
             super().process(event)
+
+    def process_response_received(self, event: ResponseReceived) -> None:
+        super().process_response_received(event)
+        stream = self.streams.get(event.stream_id)
+        if stream is not None:
+            inbox: Any = stream.wrapper
+            inbox.answered(event)
 
     def process_data_received(self, event: DataReceived) -> None:
         size = event.flow_controlled_length
@@ -231,17 +262,47 @@ class _Processor(grpclib.protocol.EventsProcessor):
 
 
 class _Protocol(grpclib.protocol.H2Protocol):
-    """grpclib's, with our processor, and a way to wait for its end."""
+    """grpclib's, with our processor, without most of the data, and with a way to wait for its end."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.transport: asyncio.Transport | None = None
         self.gone = asyncio.Event()
+        self.frames = DataFrames(CONNECTION_WINDOW)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is no instance of it
-        self.processor = _Processor(self.handler, self.connection)
+        self.processor = _Processor(self.handler, self)
+
+    def data_received(self, data: bytes) -> None:
+        frames = self.frames
+        frames.push(data)
+        try:
+            while other := frames.next():
+                if self.connection.is_closing():
+                    return
+                super().data_received(other)
+        except WindowError:
+            self._close(ErrorCodes.FLOW_CONTROL_ERROR, "more data than the windows allow")
+            return
+        if frames.touched:
+            streams = self.processor.streams
+            for number in frames.touched:
+                stream = streams.get(number)
+                if stream is not None:
+                    inbox: Any = stream.wrapper
+                    inbox.wake()
+            frames.touched.clear()
+            if frames.consumed >= CONNECTION_WINDOW // 4 and self.transport is not None and not self.connection.is_closing():
+                self.transport.write(window_update(0, frames.consumed))
+                frames.consumed = 0
+
+    def _close(self, code: ErrorCodes, reason: str) -> None:
+        with suppress(H2Error):
+            self.connection._connection.close_connection(code)
+            self.connection.flush()
+        self.processor.close(reason)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
@@ -366,6 +427,7 @@ class Call:
             return
         self._stream = None
         self._link.calls -= 1
+        self._inbox.leave()
         try:
             if stream.closable:
                 stream.reset_nowait(ErrorCodes.CANCEL)
@@ -417,7 +479,7 @@ class Call:
     @property
     def ended(self) -> bool:
         """Whether the stream has ended and all of it was taken."""
-        return self._inbox.ended and not self._inbox._chunks
+        return self._inbox.ended and not self._inbox.inflow.waits
 
     def status(self) -> None:
         """How the ended stream ended: returns when its status is OK, else raises ``Refused``, ``Unreadable`` or ``Lost``."""

@@ -47,6 +47,11 @@ SNAPSHOTS_TOTAL: Final = 4 * MAX_SNAPSHOT
 # What is kept of a zone's past, for people.
 HISTORY: Final = 32
 
+# Looking up a member of an enumeration costs as much as decoding an event.
+_READ: Final = Action.READ
+_LIVE: Final = State.LIVE
+_OK: Final = Verdict.OK
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -317,6 +322,8 @@ class ZoneStream:
                     await asyncio.sleep(0)  # the others' turn
                 finally:
                     self._busy.count -= 1
+            elif deadline is None:
+                await call.wait()
             else:
                 with suppress(TimeoutError):
                     async with asyncio.timeout_at(deadline):
@@ -334,9 +341,9 @@ class ZoneStream:
                     self.counters["fault.update"] += 1  # the stream ends too, or the next one has it
             messages = splitter.feed(call.take(share))
             action = await self._hand(messages)
-            if action is Action.STOP_AND_REOPEN:
-                await self._stop(call, splitter)
-            if action is not Action.READ:
+            if action is not _READ:
+                if action is Action.STOP_AND_REOPEN:
+                    await self._stop(call, splitter)
                 return action
             if splitter.fault is not None:
                 return self._expect(self._fault(Event.UNREADABLE, splitter.fault.value))
@@ -354,7 +361,7 @@ class ZoneStream:
     async def _set_deadline(self, deadline: float | None, splitter: FrameSplitter) -> float | None:
         """A snapshot that is awaited, or large and begun, has to be complete in time. A large one first gets its part of the budget."""
         if splitter.announced <= MAX_EVENT:
-            return None if self.state is State.LIVE else deadline
+            return None if self.state is _LIVE else deadline
         loop = asyncio.get_running_loop()
         if not self._reserved:
             size = splitter.announced
@@ -382,13 +389,14 @@ class ZoneStream:
         for tap in self.taps:
             tap(messages)
         action: Action | None = None
-        found = Verdict.OK
+        found = _OK
         zone = self.zone.id
         at = 0
         while at < len(messages):
             try:
                 at, verdict = self._sink.messages(zone, messages, at)
-                found |= verdict
+                if verdict is not _OK:
+                    found |= verdict
                 if at < len(messages):
                     self._importing = True
                     try:
@@ -410,13 +418,15 @@ class ZoneStream:
                 found |= Verdict.MALFORMED
                 break
         self.counters["messages"] += len(messages)
+        if found is _OK:
+            return action or _READ
         if found & Verdict.HOTPLUG:
             action = self._on(Event.CPU_HOTPLUG, "")
         elif found & Verdict.MALFORMED:
             action = self._fault(Event.MALFORMED, "malformed")
         elif found & Verdict.LOSS:
             action = self._on(Event.LOSS, "")
-        return action or Action.READ
+        return action or _READ
 
     async def _stop(self, call: Call, splitter: FrameSplitter) -> None:
         """End the stream in an orderly way and hand on what still comes."""

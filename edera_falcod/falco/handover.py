@@ -170,7 +170,7 @@ def _fill(
         record.size = len(record.data) + RECORD_OVERHEAD + _reach(record.blocks, charged)
     ring.resume(head, last_block, marks)
     for consumer in ring.consumers.values():
-        consumer.shares.clear()  # those of accounts that were empty until now
+        consumer.forget_shares()  # those of accounts that were empty until now
     for number, (name, acknowledged, sent, connections) in enumerate(consumers):
         consumer = ring.keep(name)
         consumer.acknowledged = acknowledged

@@ -46,6 +46,7 @@ TYPICAL: Final = 1024  # bytes: what a record is taken to need before it is made
 
 DAEMON: Final = 0  # zone index of events that belong to no zone
 GONE: Final = -1  # zone index under which old gone zones are added up
+NOBODY: Final = -2  # no zone's index
 
 
 def reach(blocks: tuple[Block, ...]) -> int:
@@ -76,8 +77,8 @@ class Consumer:
     sent, ``due`` the next one that this connection should see. ``wake`` is called when something waits that did not before."""
 
     __slots__ = (
-        "acknowledged", "attached", "budget", "bytes", "connections", "declared", "detached_at", "dropped", "due", "ephemeral", "name",
-        "sent", "shares", "unacknowledged", "waiting", "wake",
+        "_known", "_share", "acknowledged", "attached", "budget", "bytes", "connections", "declared", "detached_at", "dropped", "due",
+        "ephemeral", "name", "sent", "shares", "unacknowledged", "waiting", "wake",
     )
 
     def __init__(self, name: str, budget: int, head: int, ephemeral: bool, declared: bool) -> None:
@@ -88,6 +89,8 @@ class Consumer:
         self.waiting: deque[Record] = deque()
         self.unacknowledged: deque[Record] = deque()
         self.shares: dict[int, Share] = {}
+        self._known = NOBODY  # index of the zone looked up last, and its share: events come in runs
+        self._share: Share | None = None
         self.bytes = 0
         self.dropped = 0
         self.acknowledged = head
@@ -104,12 +107,31 @@ class Consumer:
             share = self.shares[zone.index] = Share(zone.entered)
         return share
 
+    def share_of(self, index: int) -> Share | None:
+        """The share of the zone with this index, if it has one."""
+        if index == self._known:
+            return self._share
+        share = self.shares.get(index)
+        if share is not None:
+            self._known = index
+            self._share = share
+        return share
+
+    def forget_shares(self, index: int = NOBODY) -> None:
+        """Without this zone's share from now on, or without any."""
+        self._known = NOBODY
+        self._share = None
+        if index == NOBODY:
+            self.shares.clear()
+        else:
+            self.shares.pop(index, None)
+
     def admits(self, index: int, priority: int, size: int) -> bool:
         """Whether a record of ``size`` charged bytes would be taken."""
         free = self.budget - self.bytes - size
         if free < 0:
             return False
-        share = self.shares.get(index)
+        share = self.share_of(index)
         return share is None or share.bytes + size <= (free * FACTOR[priority]) >> 3
 
     def offer(self, record: Record, share: Share) -> bool:
@@ -131,7 +153,7 @@ class Consumer:
             return None
         record = self.waiting.popleft()
         self.unacknowledged.append(record)
-        share = self.shares[record.zone]
+        share = self._held(record)
         share.waiting -= 1
         share.unacknowledged += 1
         if record.seq <= self.sent:
@@ -148,7 +170,7 @@ class Consumer:
         queue = self.unacknowledged
         while queue and queue[0].seq <= seq:
             record = queue.popleft()
-            share = self.shares[record.zone]
+            share = self._held(record)
             share.unacknowledged -= 1
             share.acknowledged += 1
             share.bytes -= record.size
@@ -156,6 +178,12 @@ class Consumer:
         if seq > self.acknowledged:
             self.acknowledged = seq
         return True
+
+    def _held(self, record: Record) -> Share:
+        """The share of a record that is queued."""
+        share = self.share_of(record.zone)
+        assert share is not None
+        return share
 
     def oldest(self) -> int:
         """The oldest sequence number that is queued, or one that is larger than any."""
@@ -168,7 +196,7 @@ class Consumer:
         while self.unacknowledged:
             record = self.unacknowledged.pop()
             self.waiting.appendleft(record)
-            share = self.shares[record.zone]
+            share = self._held(record)
             share.unacknowledged -= 1
             share.waiting += 1
         self.due = self.acknowledged + 1
@@ -178,7 +206,7 @@ class Consumer:
         count = 0
         while self.waiting and self.waiting[0].seq < before:
             record = self.waiting.popleft()
-            share = self.shares[record.zone]
+            share = self._held(record)
             share.waiting -= 1
             share.bytes -= record.size
             share.drop(cause)
@@ -243,7 +271,7 @@ class Ring:
             for consumer, share in shares:
                 # A consumer that never saw an event of this zone has no share: then all had entered before it came, or none did.
                 consumer.share(old).fold(share if share is not None else Share(zone.entered))
-                consumer.shares.pop(zone.index, None)
+                consumer.forget_shares(zone.index)
             fold_zone(old, zone)
             self.gone.remove(zone)
             del self.zones[zone.index]
@@ -270,8 +298,10 @@ class Ring:
         for block in record.blocks:
             if block.id > born:
                 brought += self._bring(block, born)
-            if self._oversize and block.id in self._oversize:
-                fits = False
+        if self._oversize:
+            for block in record.blocks:
+                if block.id in self._oversize:
+                    fits = False
         if self._strict and record.zone in self._strict:
             size += reach(record.blocks)
         else:
@@ -279,7 +309,7 @@ class Ring:
         record.size = size
         taken = 0
         for consumer in self._list:
-            share = consumer.shares.get(record.zone)
+            share = consumer.share_of(record.zone)
             if share is None:
                 share = consumer.share(zone)
             if not fits:

@@ -17,7 +17,7 @@ from ..scap import tables as t
 from ..scap.safetext import safe
 from ..state.block import Block
 from ..state.fd import OVERLAY_LOWER, OVERLAY_UPPER, ROLE_CLIENT, ROLE_SERVER, SOCKET_CONNECTED, Fd
-from ..state.fdtable import FdTable
+from ..state.fdtable import FdTable, kind_byte
 from ..state.thread import Strings, Thread
 from ..state.zone import ZoneState
 from . import slots
@@ -27,7 +27,6 @@ from .fd import fd_cells, type_text
 from .proc import env_cells, thread_cells
 
 MAX_ANCESTORS: Final = 64  # of a process that its lineage names; real ones have a dozen. libsinsp has no bound but the table's
-MAX_TYPED_FDS: Final = 32  # fd.types[n] is known for n below this: rules ask for standard streams
 MAX_MEMO: Final = 4096  # entries of each memo by content: a few MB for a zone that opens that many different files
 
 _SHELL: Final = b"sh"
@@ -248,27 +247,18 @@ class ZoneBlocks:
         if block is not None and table.block_version == table.version:
             return block
         fds = table.fds
-        low = bytearray(MAX_TYPED_FDS)
-        if len(fds) <= MAX_TYPED_FDS:
-            for number, fd in fds.items():
-                if 0 <= number < MAX_TYPED_FDS:
-                    low[number] = _type_number(fd.kind)
-        else:
-            for number in range(MAX_TYPED_FDS):
-                held = fds.get(number)
-                if held is not None:
-                    low[number] = _type_number(held.kind)
+        low = bytes(table.low)
         kinds = 0
         for kind in table.kinds:
-            kinds |= 1 << _type_number(kind)
+            kinds |= 1 << kind_byte(kind)
         names: list[bytes] = []
         for number in range(3):
             held = fds.get(number)
             names.append(held.name if held is not None else b"")
-        key = (bytes(low), kinds, names[0], names[1], names[2])
+        key = (low, kinds, names[0], names[1], names[2])
         block = self._files.get(key)
         if block is None:
-            block = self._files_block(bytes(low), kinds, names)
+            block = self._files_block(low, kinds, names)
             if len(self._files) >= MAX_MEMO:
                 self._files.clear()
             self._files[key] = block
@@ -312,8 +302,3 @@ class ZoneBlocks:
             self._users = zone.users.version
             for thread in zone.threads.values():
                 thread.block = None
-
-
-def _type_number(kind: int) -> int:
-    """The byte that stands for a ``scap_fd_type`` in FD_TYPE_TABLE; unknown ones are all alike."""
-    return kind + 1 if 0 <= kind <= t.SCAP_FD_PIDFD else 1

@@ -13,7 +13,6 @@ from __future__ import annotations
 from typing import Final, final
 
 from librt.strings import BytesWriter, read_i32_le, read_i64_le, write_i64_le
-from librt.vecs import vec
 from mypy_extensions import i64
 
 from ..scap import format as fmt
@@ -38,7 +37,6 @@ KIND_BYTES: Final[i64] = -(1 << 62)
 BINARY: Final[i64] = 1 << 31  # in the offset of a raw value of bytes: not text, to be shown with dots or in hexadecimal
 
 ENTRY_SIZE: Final = 16
-MAX_PARAMS: Final = max([len(event.params) for event in tables.EVENTS])
 
 # What rendering has to do, by type
 K_NUMBER: Final = 0  # decimal or by print format, nothing to resolve
@@ -112,17 +110,37 @@ _L4_CHARS: Final[list[bytes]] = [b"", b"", b"t", b"u", b"i", b"r"]  # by SCAP_L4
 _ID_NONE: Final = 0xFFFF_FFFF
 
 
+# Texts that follow from the parameter's bytes alone, of which there are few: results, flags, modes. Addresses and times are not.
+_MEMOISED: Final = (K_ERRNO, K_FLAGS, K_ENUM, K_MODE, K_SIGNAL, K_SYSCALL, K_SIGSET, K_OTHER)
+MAX_SHOWN: Final = 16_384  # of all parameters' memos together: 5 MB
+
+
+@final
+class Shown:
+    """A parameter of fixed width as evt.args has it, with its label: ``text``. ``word``, ``value``: its entry, the place counted from
+    where the text begins. ``arg``: what evt.arg prints."""
+
+    __slots__ = ("arg", "text", "value", "word")
+
+    def __init__(self, text: bytes, word: i64, value: i64, arg: bytes) -> None:
+        self.text = text
+        self.word = word
+        self.value = value
+        self.arg = arg
+
+
 @final
 class ParamPlan:
     """How to render one parameter, worked out once from the event table.
 
     ``label``: ``name=``. ``size``: width of a number in bytes, 0 for what has no fixed width. ``bits``: what C's printf takes
-    the number for. ``names``: memo of flag texts, shared by all parameters with the same table. ``dirfd``: index of the
-    parameter with the directory, -1: the path starts at the working directory.
+    the number for. ``names``: memo of flag texts, shared by all parameters with the same table. ``memo``: of the parameter's whole text,
+    by its bytes; None where it follows from more than these, or hardly ever is the same. ``dirfd``: index of the parameter with the
+    directory, -1: the path starts at the working directory.
     """
 
     __slots__ = (
-        "name", "label", "kind", "size", "signed", "bits", "fmt", "table", "names", "dirfd", "variants", "empty",
+        "name", "label", "kind", "size", "signed", "bits", "fmt", "table", "names", "memo", "dirfd", "variants", "empty",
     )
 
     def __init__(self, info: ParamInfo, print_format: int, first: bool) -> None:
@@ -136,6 +154,9 @@ class ParamPlan:
         self.fmt = print_format
         self.table: FlagTable | None = info.flags
         self.names: dict[int, bytes] = _memo_of(info)
+        self.memo: dict[bytes, Shown] | None = None
+        if self.kind in _MEMOISED or (self.kind == K_NUMBER and self.size < 8):
+            self.memo = {}
         self.dirfd = info.dirfd if info.type == tables.PT_FSRELPATH else -1
         # A variant prints in the format of the parameter that holds it (event.cpp, param_fmt)
         self.variants: list[ParamPlan] = [ParamPlan(variant, print_format, True) for variant in info.variants]
@@ -170,13 +191,14 @@ def _plan(params: tuple[ParamInfo, ...]) -> list[ParamPlan]:
 # By event code
 PLANS: Final[list[list[ParamPlan]]] = [_plan(event.params) for event in tables.EVENTS]
 
-# An event's parameters in the making: the words of the table, then their bytes; evt.args; raw values that are not a slice of it
-_entries: Final = vec[i64]([0] * (2 * MAX_PARAMS))
+# An event's parameters in the making: the table, then evt.args, then raw values that are not a slice of it
 _table: Final = BytesWriter()
 _text: Final = BytesWriter()
 _extras: Final = BytesWriter()
 
 _tuple_memo: Final[dict[bytes, bytes]] = {}
+_shown: Final[list[dict[bytes, Shown]]] = [plan.memo for plans in PLANS for plan in plans if plan.memo is not None]
+_shown_count: Final = [0]
 
 
 def args_cells(cells: Cells, zone: ZoneState, event: Event) -> bytes:
@@ -196,18 +218,32 @@ def args_cells(cells: Cells, zone: ZoneState, event: Event) -> bytes:
     # Offsets count from the table's start. evt.args of a generic event is empty; its parameters' texts follow all the same.
     start: i64 = ENTRY_SIZE * count
     base: i64 = start + 1 if generic else start
-    entries = _entries
+    table = _table
+    table.truncate(0)
     text = _text
     text.truncate(0)
     extras = _extras  # raw values that are not a slice of evt.args; they lie behind its NUL
     extras.truncate(0)
-    moved: list[int] = []  # entries whose raw value is an offset among the extras
+    moved: list[int] | None = None  # where in the table the place of such a value is, and which place among the extras
     first = b""
     for index in range(count):
         plan = plans[index]
         data = params[index]
-        text.write(plan.label)
-        pos = base + len(text)
+        pos: i64 = base + len(text)
+        memo = plan.memo
+        if memo is not None:
+            shown = memo.get(data)
+            if shown is None:
+                shown = _show(plan, memo, data, zone)
+            text.write(shown.text)
+            write_i64_le(table, shown.word + pos)
+            write_i64_le(table, shown.value)
+            if index == 0:
+                first = shown.arg
+            continue
+        label = plan.label
+        text.write(label)
+        pos += len(label)
         size = plan.size
         resolved = b""
         raw_kind = KIND_NONE
@@ -215,7 +251,11 @@ def args_cells(cells: Cells, zone: ZoneState, event: Event) -> bytes:
         if size > 0:
             if len(data) == size:
                 value = number_of(plan, data)
-                raw, resolved = _number(plan, value, zone)
+                if plan.kind == K_FD:
+                    raw = fmt.decimal(value)
+                    resolved = _fd_name(value, zone)
+                else:
+                    raw, resolved = _number(plan, value, zone)
                 raw_value = value
                 raw_kind = KIND_SIGNED if plan.signed else KIND_UNSIGNED
             else:
@@ -233,7 +273,7 @@ def args_cells(cells: Cells, zone: ZoneState, event: Event) -> bytes:
                 else:
                     given = given.decode("utf-8", "replace").encode()
                     raw_value = len(extras) | len(given) << 32
-                    moved.append(2 * index + 1)
+                    moved = _moved(moved, len(table) + 8, len(extras))
                     extras.write(given)
             elif len(data) == 0:
                 raw = plan.empty
@@ -244,34 +284,26 @@ def args_cells(cells: Cells, zone: ZoneState, event: Event) -> bytes:
                     raw_value = pos | BINARY | len(data) << 32
                 else:
                     raw_value = len(extras) | BINARY | len(data) << 32
-                    moved.append(2 * index + 1)
+                    moved = _moved(moved, len(table) + 8, len(extras) | BINARY)
                     extras.write(data)
         text.write(raw)
         if resolved:
-            entries[2 * index] = pos + len(raw) + 1 | len(resolved) << 32 | raw_kind
+            write_i64_le(table, pos + len(raw) + 1 | len(resolved) << 32 | raw_kind)
             text.append(0x28)
             text.write(resolved)
             text.append(0x29)
             if index == 0:
                 first = resolved
         else:
-            entries[2 * index] = pos | len(raw) << 32 | raw_kind
+            write_i64_le(table, pos | len(raw) << 32 | raw_kind)
             if index == 0:
                 first = raw
-        entries[2 * index + 1] = raw_value
+        write_i64_le(table, raw_value)
     length: i64 = len(text)
     text.append(0)
-    if moved:
-        for entry in moved:
-            entries[entry] += base + length + 1  # behind the NUL of evt.args
+    if moved is not None:
+        _move(table, moved, base + length + 1)  # behind the NUL of evt.args
         text.write(extras.getvalue())
-    table = _table
-    table.truncate(0)
-    word: i64 = 0
-    words: i64 = 2 * count
-    while word < words:
-        write_i64_le(table, entries[word])
-        word += 1
     at = cells.raw(slots.EVT_PARAMS, table.getvalue())
     if generic:
         cells.heap(b"\0")
@@ -280,6 +312,47 @@ def args_cells(cells: Cells, zone: ZoneState, event: Event) -> bytes:
         cells.slice(slots.EVT_ARGS, at + start, length)
     cells.heap(text.getvalue())
     return first
+
+
+def _moved(moved: list[int] | None, entry: i64, place: i64) -> list[int]:
+    if moved is None:
+        moved = []
+    moved.append(entry)
+    moved.append(place)
+    return moved
+
+
+def _move(table: BytesWriter, moved: list[int], by: int) -> None:
+    """Now that it is known where the extras begin: put their places right, the lower half of each word."""
+    for number in range(0, len(moved), 2):
+        at = moved[number]
+        place = moved[number + 1] + by
+        table[at] = place & 0xFF
+        table[at + 1] = place >> 8 & 0xFF
+        table[at + 2] = place >> 16 & 0xFF
+        table[at + 3] = place >> 24 & 0xFF
+
+
+def _show(plan: ParamPlan, memo: dict[bytes, Shown], data: bytes, zone: ZoneState) -> Shown:
+    """What a parameter of fixed width prints; kept in its memo."""
+    label = plan.label
+    if len(data) != plan.size:
+        return Shown(label + fmt.NOT_AVAILABLE, len(label) | len(fmt.NOT_AVAILABLE) << 32, 0, fmt.NOT_AVAILABLE)
+    value = number_of(plan, data)
+    raw, resolved = _number(plan, value, zone)
+    kind = KIND_SIGNED if plan.signed else KIND_UNSIGNED
+    if resolved:
+        word = len(label) + len(raw) + 1 | len(resolved) << 32 | kind
+        shown = Shown(label + raw + b"(" + resolved + b")", word, value, resolved)
+    else:
+        shown = Shown(label + raw, len(label) | len(raw) << 32 | kind, value, raw)
+    if _shown_count[0] >= MAX_SHOWN:
+        _shown_count[0] = 0
+        for known in _shown:
+            known.clear()
+    _shown_count[0] += 1
+    memo[data] = shown
+    return shown
 
 
 def number_of(plan: ParamPlan, data: bytes) -> i64:

@@ -127,27 +127,30 @@ class Encoder:
 
 def _thread_cells(cells: Cells, zone: ZoneState, thread: Thread) -> None:
     """What changes too often for a block."""
-    cells.number(slots.PROC_VMSIZE, thread.vmsize_kb)
-    cells.number(slots.PROC_VMRSS, thread.vmrss_kb)
-    cells.number(slots.PROC_VMSWAP, thread.vmswap_kb)
-    cells.number(slots.THREAD_PFMAJOR, thread.pfmajor)
-    cells.number(slots.THREAD_PFMINOR, thread.pfminor)
     group = thread.group
     main = thread.main()
     threads = 0
     if group is not None:
         threads = group.alive
-    cells.number(slots.PROC_NTHREADS, threads)
-    cells.number(slots.PROC_NCHILDS, threads - 1 if group is not None and main is not None and not main.is_dead() else threads)
     count = 0
     usage = 0
     if main is not None:
         table = main.fds
-        count = len(table) if table is not None else 0
+        count = len(table.map.fds) if table is not None else 0
         limit = main.fdlimit
         if limit > 0:
             usage = count * 100 // limit if count <= limit else 100
-    cells.number(slots.PROC_FDOPENCOUNT, count)
-    cells.number(slots.PROC_FDUSAGE, usage)
+    cells.numbers(
+        slots.PROC_VMSIZE,
+        thread.vmsize_kb,
+        thread.vmrss_kb,
+        thread.vmswap_kb,
+        thread.pfmajor,
+        thread.pfminor,
+        threads,
+        threads - 1 if group is not None and main is not None and not main.is_dead() else threads,
+        count,
+        usage,
+    )
     if thread.totexectime:
         cells.number(slots.THREAD_TOTEXECTIME, thread.totexectime)

@@ -35,10 +35,11 @@ WIRE_TYPE: Final = "wire_type"  # a wire type that does not exist, or groups tha
 EMPTY: Final = "empty"  # neither event nor snapshot
 UNKNOWN_EVENT: Final = "unknown_event"  # an event code that the table does not have or that has no meaning
 OLD_EVENT: Final = "old_event"  # a superseded version of an event
+TOO_MANY_FIELDS: Final = "too_many_fields"  # of a reply or a snapshot, beyond what any version has
 TOO_MANY_PARAMS: Final = "too_many_params"
 TOO_LONG: Final = "too_long"  # a parameter longer than libs can send
 TIMESTAMP: Final = "timestamp"  # beyond 63 bits of ns
 
 CAUSES: Final[tuple[str, ...]] = (
-    TRUNCATED, VARINT, TAG, WIRE_TYPE, EMPTY, UNKNOWN_EVENT, OLD_EVENT, TOO_MANY_PARAMS, TOO_LONG, TIMESTAMP,
+    TRUNCATED, VARINT, TAG, WIRE_TYPE, EMPTY, UNKNOWN_EVENT, OLD_EVENT, TOO_MANY_FIELDS, TOO_MANY_PARAMS, TOO_LONG, TIMESTAMP,
 )

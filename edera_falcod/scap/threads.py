@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final, final
 
 from .addresses import parse_address
-from .errors import TRUNCATED, WireError
+from .errors import TOO_MANY_FIELDS, TRUNCATED, WireError
 from .protobuf import BYTES, MASK32, VARINT_TYPE, length, signed, signed32, skip, tag, varint
 from .snapshot import SnapshotFd, SnapshotThread
 from .tables import (
@@ -25,6 +25,8 @@ from .tables import (
 
 MAX_THREADS: Final = 262_144  # libsinsp's limit of the thread table (state-machine.md section 6)
 MAX_FDS: Final = 4096  # of one thread; libsinsp's limit of an fd table (section 5)
+MAX_OTHERS: Final = 1024  # outermost fields that are no thread: a zone's id and its boot time, and what newer zones may add
+EAGER: Final = 4096  # outermost fields that the constructor looks at: all there are of most snapshots, in less than a millisecond
 MAX_COMM: Final = 64  # the kernel's has 16 bytes, threads of the kernel may show more
 MAX_PATH: Final = 4096  # PATH_MAX of Linux; libscap cuts at 1024
 MAX_STRINGS: Final = 128 << 10  # arguments, environment, cgroups; libscap cuts at 4096, Linux allows one string of 128 KiB
@@ -33,7 +35,8 @@ MAX_STRINGS: Final = 128 << 10  # arguments, environment, cgroups; libscap cuts 
 @final
 class SnapshotReader:
     """Reads the snapshot in ``buf[start:end]``, which it keeps. The constructor looks at the outermost fields alone (zone_boot_epoch
-    may stand behind the threads) and, as ``next_thread``, raises ``WireError`` for what is malformed; nothing can be read after that.
+    may stand behind the threads), of a large snapshot at the first ``EAGER`` of them; the rest is looked at by ``scan``, at the latest
+    when the first thread is read. All raise ``WireError`` for what is malformed; nothing can be read after that.
 
     ``boot_epoch``: ns since the epoch. ``total``: entries of the thread map. Counters of what was left out: ``dropped_threads`` and
     ``dropped_fds`` beyond the limits, ``cut_texts`` shortened to them, ``bad_addresses`` that are no addresses (read as zero).
@@ -41,7 +44,7 @@ class SnapshotReader:
     """
 
     __slots__ = (
-        "boot_epoch", "total", "dropped_threads", "dropped_fds", "cut_texts", "bad_addresses",
+        "boot_epoch", "total", "dropped_fds", "cut_texts", "bad_addresses", "_others", "_scanned",
         "_buf", "_at", "_end", "_taken", "_has_tid", "_has_fd", "_info", "_outer_flags",
     )  # fmt: skip
 
@@ -61,19 +64,40 @@ class SnapshotReader:
         self._has_fd = False  # of the file being read
         self._info = 0  # which member of its info_type was set last
         self._outer_flags = 0  # its open_flags outside of info
-        i = start
-        while i < end:
+        self._others = 0
+        self._scanned = start
+        self.scan(EAGER)
+
+    @property
+    def dropped_threads(self) -> int:
+        return max(0, self.total - MAX_THREADS)
+
+    def scan(self, count: int) -> bool:
+        """Look at ``count`` more of the outermost fields; True when all have been looked at."""
+        buf = self._buf
+        end = self._end
+        i = self._scanned
+        while i < end and count > 0:
             field, i = tag(buf, i, end)
+            count -= 1
+            if field == 0x0A:  # 1 thread_info
+                self.total += 1
+                i = skip(buf, i, end, field)
+                continue
+            self._others += 1
+            if self._others > MAX_OTHERS:
+                raise WireError(TOO_MANY_FIELDS)
             if field == 0x18:  # 3 zone_boot_epoch
                 self.boot_epoch, i = varint(buf, i, end)
             else:
-                if field == 0x0A:  # 1 thread_info
-                    self.total += 1
                 i = skip(buf, i, end, field)
-        self.dropped_threads = max(0, self.total - MAX_THREADS)
+        self._scanned = i
+        return i >= end
 
     def next_thread(self) -> SnapshotThread | None:
         """The next thread in the order of the message, None after the last."""
+        if self._scanned < self._end:
+            self.scan(self._end)
         buf = self._buf
         i = self._at
         end = self._end

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from .errors import EMPTY, OLD_EVENT, TIMESTAMP, TOO_LONG, TOO_MANY_PARAMS, TRUNCATED, UNKNOWN_EVENT, WireError
+from mypy_extensions import i64
+
+from .errors import EMPTY, OLD_EVENT, TIMESTAMP, TOO_LONG, TOO_MANY_FIELDS, TOO_MANY_PARAMS, TRUNCATED, UNKNOWN_EVENT, WireError
 from .event import Event
-from .protobuf import BYTES, MASK32, length, signed, skip, tag, varint
+from .protobuf import BYTES, MASK32, VARINT_TYPE, length, signed, skip, tag, varint
 from .tables import EF_LARGE_PAYLOAD, EVENTS, PPM_EVENT_MAX
 from .threads import SnapshotReader
 
@@ -23,6 +25,7 @@ __all__ = ["MAX_LARGE_PARAM", "MAX_PARAM", "MAX_PARAMS", "SnapshotReader", "pars
 MAX_PARAMS: Final = 32  # PPM_MAX_EVENT_PARAMS of the driver; more than the event table's number are cut off, newer zones may have more
 MAX_PARAM: Final = 65_535  # bytes; the driver writes lengths with 16 bits
 MAX_LARGE_PARAM: Final = 1 << 20  # bytes, where lengths have 32 bits (EF_LARGE_PAYLOAD: made by plugins and containers)
+MAX_FIELDS: Final = 1024  # of a reply: there is one, and newer zones may have a few more
 MAX_TIMESTAMP: Final = (1 << 63) - 1  # ns; the year 2262
 
 # Number of parameters by event code; -1: no such event, -2: superseded
@@ -40,10 +43,14 @@ def parse_reply(buf: bytes, start: int, end: int) -> Event | SnapshotReader:
     member = 0
     first = 0
     last = 0
+    fields = 0
     parts: list[bytes] | None = None  # a member that came in pieces
     i = start
     while i < end:
         field, i = tag(buf, i, end)
+        fields += 1
+        if fields > MAX_FIELDS:
+            raise WireError(TOO_MANY_FIELDS)
         if field == 0x12 or field == 0x1A:  # 2 syscall, 3 threadsnap
             size, i = length(buf, i, end)
             if field != member:
@@ -67,8 +74,9 @@ def parse_reply(buf: bytes, start: int, end: int) -> Event | SnapshotReader:
     return _event(buf, first, last) if member == 0x12 else SnapshotReader(buf, first, last)
 
 
-def _event(buf: bytes, i: int, end: int) -> Event:
+def _event(buf: bytes, start: i64, end: i64) -> Event:
     """ZoneKernelSyscallEvent. Tags and lengths of one byte, which nearly all are, are read in place: a call costs more than they do."""
+    i = start
     ts = 0
     tid = 0
     code = 0
@@ -76,17 +84,23 @@ def _event(buf: bytes, i: int, end: int) -> Event:
     longest = 0
     params: list[bytes] = []
     while i < end:
-        field = buf[i]
+        field: i64 = buf[i]
         i += 1
         if field >= 0x80 or field < 8:
-            field, i = tag(buf, i - 1, end)
+            found, after = tag(buf, i - 1, end)
+            field = found
+            i = after
         if field & 7 == BYTES:
             if i >= end:
                 raise WireError(TRUNCATED)
-            size = buf[i]
+            size: i64 = buf[i]
             i += 1
             if size >= 0x80:
-                size, i = varint(buf, i - 1, end)
+                number, after = varint(buf, i - 1, end)
+                if number > end - after:
+                    raise WireError(TRUNCATED)
+                size = number
+                i = after
             if size > end - i:
                 raise WireError(TRUNCATED)
             if field == 0x3A:  # 7 event_params
@@ -98,13 +112,21 @@ def _event(buf: bytes, i: int, end: int) -> Event:
                 params.append(data)
             i += size
         elif field == 0x10:  # 2 timestamp
-            ts, i = varint(buf, i, end)
-        elif field == 0x18:  # 3 thread_id
-            tid, i = varint(buf, i, end)
-        elif field == 0x48:  # 9 event_type
-            code, i = varint(buf, i, end)
-        elif field == 0x50:  # 10 cpuid
-            cpu, i = varint(buf, i, end)
+            ts, after = varint(buf, i, end)
+            i = after
+        elif field & 7 == VARINT_TYPE:
+            if i < end and buf[i] < 0x80:
+                number = buf[i]
+                i += 1
+            else:
+                number, after = varint(buf, i, end)
+                i = after
+            if field == 0x18:  # 3 thread_id
+                tid = number
+            elif field == 0x48:  # 9 event_type
+                code = number
+            elif field == 0x50:  # 10 cpuid
+                cpu = number
         else:
             i = skip(buf, i, end, field)
 
@@ -121,21 +143,28 @@ def _event(buf: bytes, i: int, end: int) -> Event:
     return Event(ts, signed(tid), cpu & MASK32, code, params)
 
 
-def _param(buf: bytes, i: int, end: int) -> bytes:
+def _param(buf: bytes, start: i64, end: i64) -> bytes:
     """ZoneKernelEventParam: its param_data."""
     data = b""
+    i = start
     while i < end:
-        field = buf[i]
+        field: i64 = buf[i]
         i += 1
         if field >= 0x80 or field < 8:
-            field, i = tag(buf, i - 1, end)
+            found, after = tag(buf, i - 1, end)
+            field = found
+            i = after
         if field & 7 == BYTES:
             if i >= end:
                 raise WireError(TRUNCATED)
-            size = buf[i]
+            size: i64 = buf[i]
             i += 1
             if size >= 0x80:
-                size, i = varint(buf, i - 1, end)
+                number, after = varint(buf, i - 1, end)
+                if number > end - after:
+                    raise WireError(TRUNCATED)
+                size = number
+                i = after
             if size > end - i:
                 raise WireError(TRUNCATED)
             if field == 0x1A:  # 3 param_data

@@ -12,12 +12,14 @@ from typing import final
 @final
 class Block:
     """``id``: unique for the daemon's life, never 0. ``kind``: one of the ``KIND_*`` of fields/layout. ``data``: the bytes.
-    ``refs``: the blocks that ``data`` names by id; a consumer has to know them first."""
+    ``refs``: the blocks that ``data`` names by id; a consumer has to know them first. ``mark``: of the connection that was sent an event
+    with it last (falco/batch.py)."""
 
-    __slots__ = ("id", "kind", "data", "refs")
+    __slots__ = ("id", "kind", "data", "refs", "mark")
 
     def __init__(self, id: int, kind: int, data: bytes, refs: tuple[Block, ...]) -> None:
         self.id = id
         self.kind = kind
         self.data = data
         self.refs = refs
+        self.mark = 0

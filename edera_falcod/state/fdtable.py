@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Final, final
 
+from ..scap.tables import SCAP_FD_PIDFD
 from .block import Block
 from .fd import Fd
 from .limits import MAX_FDS, MAX_ZONE_FDS, Counters
 
-__all__ = ["MAX_FDS", "FdBudget", "FdMap", "FdTable"]
+__all__ = ["MAX_FDS", "FdBudget", "FdMap", "FdTable", "kind_byte"]
+
+LOW: Final = 32  # numbers below are kept by kind beside the entries: rules ask for the types of standard streams and their like
+
+
+def kind_byte(kind: int) -> int:
+    """A ``scap_fd_type`` as a byte above 0; unknown ones are all alike."""
+    return kind + 1 if 0 <= kind <= SCAP_FD_PIDFD else 1
 
 
 @final
@@ -42,16 +50,18 @@ class FdMap:
 class FdTable:
     """Bounded. ``version`` grows with every change of content, so that what is derived can be cached; ``shape`` grows when what a process's
     files look like from afar may have changed: an entry of another kind than before, the first or last of its kind, or fd 0 to 2.
+    ``low``: what kinds of files the numbers below ``LOW`` are, as ``kind_byte`` says, 0 for none.
 
     Numbers may be negative: libsinsp keeps what a failed memfd_create or pidfd_getfd returned (parsers.cpp), counts it, and
     never finds it again.
     """
 
-    __slots__ = ("map", "kinds", "version", "shape", "block", "block_version", "budget")
+    __slots__ = ("map", "kinds", "low", "version", "shape", "block", "block_version", "budget")
 
     def __init__(self, budget: FdBudget) -> None:
         self.map = FdMap({})
         self.kinds: dict[int, int] = {}  # kind -> how many entries
+        self.low = bytearray(LOW)
         self.version = 0
         self.shape = 0
         self.block: Block | None = None
@@ -85,8 +95,10 @@ class FdTable:
         fd.owner = own.generation
         own.fds[number] = fd
         self.version += 1
-        if 0 <= number <= 2:
-            self.shape += 1
+        if 0 <= number < LOW:
+            self.low[number] = kind_byte(fd.kind)
+            if number <= 2:
+                self.shape += 1
         return True
 
     def remove(self, number: int) -> None:
@@ -98,8 +110,10 @@ class FdTable:
         self.budget.entries -= 1
         self._forget_kind(fd.kind)
         self.version += 1
-        if 0 <= number <= 2:
-            self.shape += 1
+        if 0 <= number < LOW:
+            self.low[number] = 0
+            if number <= 2:
+                self.shape += 1
 
     def writable(self, number: int) -> Fd | None:
         """The entry, made this table's own and marked as changed; call ``changed`` afterwards with the kind it had."""
@@ -125,8 +139,10 @@ class FdTable:
         if fd.kind != kind_before:
             self._forget_kind(kind_before)
             self._note_kind(fd.kind)
-        if 0 <= number <= 2:
-            self.shape += 1
+        if 0 <= number < LOW:
+            self.low[number] = kind_byte(fd.kind)
+            if number <= 2:
+                self.shape += 1
 
     def fork(self) -> FdTable:
         """A table with the same entries; nothing is copied until one of the two changes. libsinsp marks the copies IS_CLONED, which nothing
@@ -135,6 +151,7 @@ class FdTable:
         other.map = self.map
         self.map.users += 1
         other.kinds = dict(self.kinds)
+        other.low = bytearray(self.low)
         other.version = self.version
         other.shape = self.shape
         other.block = self.block
@@ -146,6 +163,7 @@ class FdTable:
         self._release()
         self.map = FdMap({})
         self.kinds = {}
+        self.low = bytearray(LOW)
         self.version += 1
         self.shape += 1
 
@@ -166,6 +184,7 @@ class FdTable:
             self.budget.counters.fds_refused += len(shared.fds)
             own = FdMap({})
             self.kinds = {}
+            self.low = bytearray(LOW)
             self.version += 1
             self.shape += 1
         else:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from librt.strings import read_i32_le, read_i64_le
+
 NOT_AVAILABLE: Final = b"<NA>"  # what libsinsp reads from an empty text parameter
 _OLD_NULL: Final = b"(NULL)\0"  # what old drivers sent for it
 
@@ -22,7 +24,7 @@ def i64(params: list[bytes], index: int, missing: int = 0) -> int:
     if index < len(params):
         data = params[index]
         if len(data) == 8:
-            return int.from_bytes(data, "little", signed=True)
+            return read_i64_le(data, 0)
     return missing
 
 
@@ -64,9 +66,9 @@ def returned(params: list[bytes]) -> int:
     if len(params) > 0:
         data = params[0]
         if len(data) == 8:
-            return int.from_bytes(data, "little", signed=True)
+            return read_i64_le(data, 0)
         if len(data) == 4:
-            return int.from_bytes(data, "little", signed=True)
+            return read_i32_le(data, 0)
     return 0
 
 

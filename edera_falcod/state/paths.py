@@ -6,12 +6,19 @@ No symbolic link is followed: what a program said, not where it led.
 
 from __future__ import annotations
 
+from typing import Final
+
 from mypy_extensions import i64
 
 from ..scap.safetext import COMPILED
 from .limits import MAX_PATH
 
 TOO_LONG = b"/DIR_TOO_LONG/FILENAME_TOO_LONG"
+
+# What was put together lately: state and several fields of one event ask for the same path, and compilers for the same ones again
+# and again. Each entry has at most three texts of MAX_PATH bytes: 3 MB in all.
+MAX_MEMO: Final = 1024
+_memo: Final[dict[tuple[bytes, bytes], bytes]] = {}
 
 
 def concatenate(base: bytes, path: bytes) -> bytes:
@@ -28,7 +35,14 @@ def concatenate(base: bytes, path: bytes) -> bytes:
         base = b""
     if _is_plain(path) and (not base or base.endswith(b"/")):
         return base + path
-    return _normalise(base, path)
+    key = (base, path)
+    known = _memo.get(key)
+    if known is None:
+        known = _normalise(base, path)
+        if len(_memo) >= MAX_MEMO:
+            _memo.clear()
+        _memo[key] = known
+    return known
 
 
 def _is_plain(path: bytes) -> bool:

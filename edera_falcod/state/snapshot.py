@@ -3,6 +3,7 @@ thread_manager.cpp)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from ..scap import format as fmt
@@ -151,19 +152,24 @@ def sized(address: bytes, size: int) -> bytes:
     return ZERO4 if size == 4 else ZERO16
 
 
-def end(zone: ZoneState) -> None:
-    """Groups, parents, and who is the server of each IPv4 connection: the end whose port somebody in the zone listens on."""
+def finish(zone: ZoneState) -> Iterator[None]:
+    """Groups, parents, and who is the server of each IPv4 connection: the end whose port somebody in the zone listens on. A step for each
+    thread, several times."""
     table = zone.table
-    table.cut_cycles()
-    for thread in list(zone.threads.values()):
+    yield from table.cut_cycles()
+    threads = list(zone.threads.values())
+    for thread in threads:
         table.tie(thread)
+        yield
     ports: set[int] = set()
-    for thread in zone.threads.values():
+    for thread in threads:
+        yield
         if thread.fds is not None:
             for fd in thread.fds.fds.values():
                 if fd.kind == SCAP_FD_IPV4_SERVSOCK or fd.kind == SCAP_FD_IPV6_SERVSOCK:
                     ports.add(fd.dport)
-    for thread in zone.threads.values():
+    for thread in threads:
+        yield
         if thread.fds is not None:
             for fd in thread.fds.fds.values():
                 if fd.kind != SCAP_FD_IPV4_SOCK:

@@ -7,6 +7,7 @@ table that are in a group and whose ``ptid`` is the owner's tid, as long as the 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final, final
 
 from ..scap.tables import PPM_CL_CLOSED
@@ -306,11 +307,12 @@ class ThreadTable:
         self.counters.lineage_cut += 1
         return True
 
-    def cut_cycles(self) -> None:
+    def cut_cycles(self) -> Iterator[None]:
         """For threads of a snapshot, whose parents may be anything, before they are tied: make following ``ptid`` end
-        everywhere. Linear in the number of threads."""
+        everywhere. Linear in the number of threads; a step for each."""
         ends: set[int] = set()  # tids from which the way up is known to end
-        for start in self.threads.values():
+        for start in list(self.threads.values()):
+            yield
             path: dict[int, Thread] = {}
             step: Thread | None = start
             while step is not None and step.tid not in ends:

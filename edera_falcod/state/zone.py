@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final, final
 
 from ..scap.event import Event
@@ -352,4 +353,9 @@ class ZoneState:
 
     def end_snapshot(self) -> None:
         """Tie the imported threads together and apply the fix-ups of state-machine.md section 7."""
-        snapshot.end(self)
+        for _ in self.finish_snapshot():
+            pass
+
+    def finish_snapshot(self) -> Iterator[None]:
+        """The same in small steps, between which others may run; no event must be applied before the last."""
+        return snapshot.finish(self)

@@ -332,7 +332,7 @@ async def test_one_unread_stream_holds_up_nobody(tmp_path: Path) -> None:
             assert set(received.values()) == {1001}
             assert link.calls == 1
             assert stuck.progress.events == sent, "it has not been read"
-            kept = sum(len(data) for data, _ in unread._inbox._chunks)
+            kept = sum(len(data) for data in unread._inbox.inflow._pieces)
             assert STREAM_WINDOW - (64 << 10) <= kept <= STREAM_WINDOW
             # and it goes on when it is read
             splitter = FrameSplitter()
@@ -417,3 +417,16 @@ async def test_a_connection_that_is_closed_as_soon_as_it_is_accepted(tmp_path: P
                     call.status()
             assert link.calls == 0
             await link.aclose()
+
+
+async def test_who_sends_more_than_the_window_allows_is_cut(tmp_path: Path) -> None:
+    async with raw(tmp_path) as (server, link), link.call(METHOD) as call:
+        await call.send(b"", end=True)
+        await until(lambda: server.streams)
+        server.ok()
+        assert server.writer is not None
+        frame = (16_384).to_bytes(3, "big") + b"\0\0" + server.streams[0].to_bytes(4, "big") + bytes(16_384)
+        server.writer.write(frame * (STREAM_WINDOW // 16_384 + 1))
+        await until(lambda: call._inbox.ended)
+        with pytest.raises(Lost, match="more data than the windows allow"):
+            call.status()

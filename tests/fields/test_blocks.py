@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from edera_falcod.fields.blocks import MAX_ANCESTORS, MAX_TYPED_FDS
+from edera_falcod.fields.blocks import MAX_ANCESTORS
 from edera_falcod.fields.spec import Kind
 from edera_falcod.scap import tables as t
 from edera_falcod.scap.event import Event
+from edera_falcod.state.fdtable import LOW
 from edera_falcod.state.zone import ZoneState
 from tests.state.support import Value, event, event_of, inet_tuple, small_zone, thread_of, told, told_fd, unix_tuple, zone_of
 
@@ -264,12 +265,12 @@ def test_open_and_close_again_come_back_to_the_same_files_block() -> None:
 def test_types_of_files() -> None:
     fds = [told_fd(0, t.SCAP_FD_FIFO, name=b"pipe:[7]"), told_fd(2, t.SCAP_FD_FILE_V2, name=b"/dev/null")]
     fds.append(told_fd(3, t.SCAP_FD_FILE, name=b"/x"))
-    fds.append(told_fd(MAX_TYPED_FDS, t.SCAP_FD_EVENT, name=b"[eventfd]"))
+    fds.append(told_fd(LOW, t.SCAP_FD_EVENT, name=b"[eventfd]"))
     watch = Watch(zone_of(told(1, ptid=0), told(10, fds=fds)))
     watch.see(event(t.PPME_SYSCALL_READ_X, 10, res=1, fd=2, size=1, data=b"x"))
     types = watch.value("fd.types")
     assert isinstance(types, list) and sorted([str(item) for item in types]) == ["event", "file", "pipe"]
-    assert [watch.value(f"fd.types[{n}]") for n in (0, 1, 2, 3, MAX_TYPED_FDS)] == [["pipe"], None, ["file"], ["file"], None]
+    assert [watch.value(f"fd.types[{n}]") for n in (0, 1, 2, 3, LOW)] == [["pipe"], None, ["file"], ["file"], None]
     assert watch.value("proc.stdin.type") == "pipe" and watch.value("proc.stdin.name") == "pipe:[7]"
     assert watch.value("proc.stdout.type") is None and watch.value("proc.stderr.name") == "/dev/null"
     assert watch.value("proc.fdopencount") == 4 and watch.value("proc.fdusage") == 0

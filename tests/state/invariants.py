@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edera_falcod.state.fd import Fd
-from edera_falcod.state.fdtable import FdMap, FdTable
+from edera_falcod.state.fdtable import LOW, FdMap, FdTable, kind_byte
 from edera_falcod.state.thread import Strings
 from edera_falcod.state.zone import ZoneState
 
@@ -60,6 +60,7 @@ def files_are_counted(zone: ZoneState) -> None:
         for fd in table.fds.values():
             kinds[fd.kind] = kinds.get(fd.kind, 0) + 1
         assert kinds == table.kinds
+        assert list(table.low) == [kind_byte(table.fds[number].kind) if number in table.fds else 0 for number in range(LOW)]
     for key, one in maps.items():
         assert one.users == users[key]
         for fd in one.fds.values():

@@ -1,0 +1,94 @@
+"""From a zone's messages to the ring: the loop that every event goes through, without anything that only some events need.
+
+It is compiled with the core. What is not an ordinary event ends it: the caller sees why, does what has to be done, and goes on behind it.
+"""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+from ..fields.priority import PRIORITIES
+from ..fields.record import Encoder
+from ..scap.errors import WireError
+from ..scap.event import Event
+from ..scap.tables import PPM_EVENT_MAX, PPME_CPU_HOTPLUG_E
+from ..scap.wire import parse_reply
+from ..state.zone import ZoneState
+from .accounting import INTERNAL, ZoneAccount
+from .ring import Ring
+
+# Why ``take`` has ended
+DONE: Final = 0  # there is no further message
+SNAPSHOT: Final = 1  # the message is a snapshot, not counted as received
+REFUSED: Final = 2  # the message could not be read; counted under ``cause``
+FAULT: Final = 3  # an error of ours, ``error``; counted, and the state may be wrong
+
+
+@final
+class Intake:
+    """One zone. ``why``: why ``take`` has ended, with ``cause`` or ``error`` and ``code``, the event's code, -1 where there is none yet.
+    ``hotplug``: a CPU hotplug event came; the caller sets it back. ``codes``: events received by code."""
+
+    __slots__ = ("_account", "_encoder", "_ring", "_state", "cause", "code", "codes", "error", "hotplug", "why")
+
+    def __init__(self, ring: Ring, account: ZoneAccount, state: ZoneState, encoder: Encoder) -> None:
+        self._ring = ring
+        self._account = account
+        self._state = state
+        self._encoder = encoder
+        self.codes: list[int] = [0] * PPM_EVENT_MAX
+        self.why = DONE
+        self.cause = ""
+        self.code = -1
+        self.error: Exception | None = None
+        self.hotplug = False
+
+    def take(self, batch: list[bytes], start: int) -> int:
+        """The messages from ``start`` on. Returns the index of the message that ended it, or ``len(batch)``."""
+        ring = self._ring
+        account = self._account
+        state = self._state
+        encoder = self._encoder
+        codes = self.codes
+        count = len(batch)
+        self.why = DONE
+        self.error = None
+        index = start
+        while index < count:
+            data = batch[index]
+            size = len(data)
+            self.code = -1
+            try:
+                event = parse_reply(data, 0, size)
+                if not isinstance(event, Event):
+                    self.why = SNAPSHOT
+                    return index
+                account.received += 1
+                account.bytes += size
+                account.last_ts = event.ts
+                code = event.code
+                self.code = code
+                codes[code] += 1
+                if code == PPME_CPU_HOTPLUG_E:
+                    self.hotplug = True
+                state.apply(event)
+                if ring.wants(account, PRIORITIES[code]):
+                    ring.append(encoder.encode(event, ring.head + 1))
+                else:
+                    ring.skip(account)
+            except WireError as error:
+                account.received += 1
+                account.bytes += size
+                account.refuse(error.cause)
+                self.cause = error.cause
+                self.why = REFUSED
+                return index
+            except Exception as error:
+                if self.code < 0:
+                    account.received += 1
+                account.refuse(INTERNAL)
+                self.error = error
+                self.why = FAULT
+                return index
+            index += 1
+        return count

@@ -139,8 +139,10 @@ def test_b09_children_of_a_dead_parent_live() -> None:
     zone = small_zone()
     feed(zone, cloned(CLONE, 30, 0, pid=30, ptid=10), cloned(CLONE, 40, 0, pid=40, ptid=30), exited(30))
     quiet(zone)
+    orphan = thread_of(zone, 40)
+    assert (orphan.comm, orphan.pid, orphan.ptid, zone.cwd(orphan)) == (b"child", 40, 1, b"/home/")
     feed(zone, executed(40, comm="daemon"))
-    assert thread_of(zone, 40).comm == b"daemon" and thread_of(zone, 40).exepath == b"/usr/bin/prog"
+    assert thread_of(zone, 40) is orphan and orphan.comm == b"daemon" and thread_of(zone, 40).exepath == b"/usr/bin/prog"
 
 
 def test_b10_children_of_the_dying_thread_go_to_its_reaper() -> None:
@@ -366,6 +368,12 @@ def test_b37_the_same_ends_or_their_mirror_image_are_no_change() -> None:
     send(zone, 5, inet_tuple("10.0.0.5", 5000, "10.0.0.9", 53))
     receive(zone, 5, inet_tuple("10.0.0.9", 53, "10.0.0.5", 5000))
     assert not zone.fd_name_changed and fd_of(zone, 20, 5) is fd
+    socket(zone, 6, t.PPM_AF_INET6, kind=2)
+    other = bytes(15) + b"\2"
+    send(zone, 6, inet6_tuple(LOOPBACK6, 5000, other, 53))
+    fd = fd_of(zone, 20, 6)
+    receive(zone, 6, inet6_tuple(other, 53, LOOPBACK6, 5000))
+    assert not zone.fd_name_changed and fd_of(zone, 20, 6) is fd and fd.name == b"::1:5000->::2:53"
 
 
 def test_b38_a_tcp_connection_is_learned_from_a_message() -> None:

@@ -31,13 +31,20 @@ expect() { # expect TEXT COMMAND...: its output has TEXT
     [[ $said == *"$text"* ]] || fail "$*: no '$text' in: $said"
 }
 
+if command -v lintian >/dev/null; then
+    say "lintian"
+    lintian --allow-root --tag-display-limit 0 --fail-on error,warning "$deb" || fail "lintian"
+fi
+
 # minbase leaves documentation in; a package's man pages are looked at below.
 cp "$deb" "$root/root/edera-falcod.deb"
 cp "$here/tests/data/net1.scap" "$root/root/net1.scap"
 say "installing"
 inside env DEBIAN_FRONTEND=noninteractive dpkg -i /root/edera-falcod.deb > "$work/log" 2>&1 || { cat "$work/log" >&2; fail "dpkg -i"; }
 version=$(dpkg-deb -f "$deb" Version)
-expect "edera-falcod $version" edera-falcod version
+core=interpreted
+! dpkg-deb -c "$deb" | grep -q '__mypyc.*\.so$' || core=compiled
+expect "edera-falcod $version ($core core)" edera-falcod version
 expect "proc.cmdline" edera-falcod fields proc.
 expect "run the daemon" edera-falcod --help
 expect "curl" edera-falcod replay /root/net1.scap --fields proc.name --json

@@ -15,7 +15,7 @@ if [ -z "${SOURCE_DATE_EPOCH:-}" ]; then
     SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || stat -c %Y pyproject.toml)
 fi
 export SOURCE_DATE_EPOCH PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
-for tool in dpkg-deb dpkg-gencontrol dpkg-shlibdeps gcc make; do
+for tool in dpkg-buildflags dpkg-deb dpkg-gencontrol dpkg-shlibdeps gcc make; do
     command -v "$tool" >/dev/null || { echo "deb: $tool is missing: apt-get install dpkg-dev gcc make" >&2; exit 1; }
 done
 "$python" -c 'import ensurepip' 2>/dev/null || { echo "deb: $python has no venv: apt-get install python3-venv" >&2; exit 1; }
@@ -35,6 +35,8 @@ lib=$root/usr/lib/edera-falcod
 mkdir -p "$lib/python"
 
 if [ "$compile" = 1 ]; then say "building the wheel, core compiled (two minutes)"; else say "building the wheel, core interpreted"; fi
+# Debian's flags: fortified, and bound before the first event comes.
+eval "$(DEB_BUILD_MAINT_OPTIONS=hardening=+all dpkg-buildflags --export=sh | grep -E '^export (CFLAGS|CPPFLAGS|LDFLAGS)=')"
 quietly "$python" -m venv "$work/venv"
 quietly "$work/venv/bin/pip" install --upgrade 'pip>=24' setuptools packaging
 quietly env EDERA_FALCOD_COMPILE="$compile" "$work/venv/bin/pip" wheel --no-deps --wheel-dir "$work/wheel" .
@@ -66,6 +68,7 @@ cp -r examples/. systemd/metrics-loopback.conf "$doc/examples/"
 find "$doc" -type f -exec chmod 644 {} +
 find "$doc" -type d -exec chmod 755 {} +
 gzip -9nc packaging/debian/changelog > "$doc/changelog.gz"
+install -Dm644 packaging/debian/lintian-overrides "$root/usr/share/lintian/overrides/edera-falcod"
 
 say "man pages, completions, SBOM"
 date=$(date -u -d "@$SOURCE_DATE_EPOCH" +%F)

@@ -53,6 +53,11 @@ IDENTIFIERS: Final = frozenset(CLASSIFIERS.values()) | {
 }  # fmt: skip
 
 
+# Debian has the text of this one and wants it named, not repeated.
+APACHE: Final = re.compile(r"Apache License\s+Version 2\.0, January 2004.*END OF TERMS AND CONDITIONS", re.DOTALL)
+COMMON: Final = "The Apache License, Version 2.0: on Debian systems its text is in /usr/share/common-licenses/Apache-2.0."
+
+
 class SbomError(Exception):
     """The SBOM cannot be made; the text says why."""
 
@@ -193,7 +198,8 @@ def copyright_file(found: list[Package], license_path: Path) -> str:
         if package.name == PROJECT:
             continue
         lines += [f"License: {(package.license or 'see-below').replace(' ', '-')}-as-in-{package.name}"]
-        lines += _indented("\n\n".join([text for _, text in package.license_texts]) or f"See {package.home or package.purl}.")
+        said = [COMMON if APACHE.search(text) else text for _, text in package.license_texts]
+        lines += _indented("\n\n".join(said) or f"See {package.home or package.purl}.")
         lines.append("")
     lines += ["License: Apache-2.0", " On Debian systems the text is in /usr/share/common-licenses/Apache-2.0. It begins:"]
     lines += _indented("\n".join(license_path.read_text().split("\n")[:6]))

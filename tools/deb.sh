@@ -79,7 +79,7 @@ install -Dm644 "$work/cli/completions/edera-falcod.bash" "$root/usr/share/bash-c
 install -Dm644 "$work/cli/completions/_edera-falcod" "$root/usr/share/zsh/vendor-completions/_edera-falcod"
 install -Dm644 "$work/cli/completions/edera-falcod.fish" "$root/usr/share/fish/vendor_completions.d/edera-falcod.fish"
 "$work/venv/bin/python" tools/sbom.py --python "$lib/python" --file "$lib/libedera_shim.so" --output "$doc/sbom.cdx.json"
-"$work/venv/bin/python" tools/sbom.py --python "$lib/python" --copyright "$doc/copyright" --license LICENSE
+"$work/venv/bin/python" tools/sbom.py --python "$lib/python" --copyright "$doc/copyright"
 
 say "packing"
 cd "$work"

@@ -1,7 +1,7 @@
 """A CycloneDX SBOM (1.5, JSON) of a folder of installed Python packages and of files built here; and Debian's copyright file.
 
     tools/sbom.py --python FOLDER [--file FILE ...] --output sbom.cdx.json
-    tools/sbom.py --python FOLDER --copyright FILE --license LICENSE
+    tools/sbom.py --python FOLDER --copyright FILE
 
 What it says is read from the packages' own metadata (dist-info) as they lie there, not from what was asked for: names, versions, licenses,
 who needs whom. SOURCE_DATE_EPOCH sets its time; the same input gives the same bytes.
@@ -182,7 +182,7 @@ def sbom(found: list[Package], files: list[Path]) -> dict[str, Any]:
     return {"$schema": "http://cyclonedx.org/schema/bom-1.5.schema.json", "serialNumber": f"urn:uuid:{number}", **body}
 
 
-def copyright_file(found: list[Package], license_path: Path) -> str:
+def copyright_file(found: list[Package]) -> str:
     """Debian's machine-readable copyright file (DEP 5), in spirit: each contained package with the text that it came with."""
     lines = ["Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/", f"Upstream-Name: {PROJECT}", ""]
     lines += ["Files: *", "Copyright: the edera-falcod authors", "License: Apache-2.0", ""]
@@ -201,8 +201,7 @@ def copyright_file(found: list[Package], license_path: Path) -> str:
         said = [COMMON if APACHE.search(text) else text for _, text in package.license_texts]
         lines += _indented("\n\n".join(said) or f"See {package.home or package.purl}.")
         lines.append("")
-    lines += ["License: Apache-2.0", " On Debian systems the text is in /usr/share/common-licenses/Apache-2.0. It begins:"]
-    lines += _indented("\n".join(license_path.read_text().split("\n")[:6]))
+    lines += ["License: Apache-2.0", *_indented(COMMON)]
     return "\n".join(lines) + "\n"
 
 
@@ -216,7 +215,6 @@ def main() -> int:
     options.add_argument("--file", type=Path, action="append", default=[], help="a file built here; may be repeated")
     options.add_argument("--output", type=Path, help="where the SBOM goes")
     options.add_argument("--copyright", type=Path, help="where Debian's copyright file goes")
-    options.add_argument("--license", type=Path, default=Path("LICENSE"), help="our own license")
     args = options.parse_args()
     try:
         found = packages(args.python)
@@ -226,7 +224,7 @@ def main() -> int:
     if args.output:
         args.output.write_text(json.dumps(sbom(found, args.file), indent=2) + "\n")
     if args.copyright:
-        args.copyright.write_text(copyright_file(found, args.license))
+        args.copyright.write_text(copyright_file(found))
     return 0
 
 

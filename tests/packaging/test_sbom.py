@@ -15,7 +15,6 @@ import sbom
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 SITE = Path(sysconfig.get_paths()["purelib"])
 
 
@@ -88,7 +87,7 @@ def test_a_folder_that_lacks_something_is_refused(tmp_path: Path) -> None:
 
 
 def test_copyright_has_every_text(found: list[sbom.Package]) -> None:
-    text = sbom.copyright_file(found, ROOT / "LICENSE")
+    text = sbom.copyright_file(found)
     assert text.startswith("Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n")
     for paragraph in text.split("\n\n"):
         lines = paragraph.split("\n")

@@ -43,7 +43,7 @@ say "installing"
 inside env DEBIAN_FRONTEND=noninteractive dpkg -i /root/edera-falcod.deb > "$work/log" 2>&1 || { cat "$work/log" >&2; fail "dpkg -i"; }
 version=$(dpkg-deb -f "$deb" Version)
 core=interpreted
-! dpkg-deb -c "$deb" | grep -q '__mypyc.*\.so$' || core=compiled
+! dpkg-deb -c "$deb" | grep '__mypyc.*\.so$' >/dev/null || core=compiled
 expect "edera-falcod $version ($core core)" edera-falcod version
 expect "proc.cmdline" edera-falcod fields proc.
 expect "run the daemon" edera-falcod --help

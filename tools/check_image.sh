@@ -1,5 +1,5 @@
 #!/bin/bash
-# Builds the container image and tries it: tools/check_image.sh. As root; needs buildah and debootstrap. No registry is asked: the base image is
+# Builds the container image and tries it: tools/check_image.sh. As root; needs buildah, netavark and debootstrap. No registry is asked: the base image is
 # debootstrap's minbase, kept under ${XDG_CACHE_HOME:-~/.cache}/edera-falcod. EDERA_FALCOD_COMPILE=0 leaves the core interpreted (a minute
 # instead of five). Ends with 77 and a reason where it cannot be done.
 set -euo pipefail

@@ -1,7 +1,8 @@
 """Pictures of the commands for README.md and docs/: tools/pictures.py [NAME...].
 
 Runs a simulated Edera host whose zones play captures, the daemon, and the plugin's reader (shimcat) in Falco's place; runs each command
-on a terminal of 80 columns; and writes what its screen shows as docs/pictures/NAME.svg and, where a page has a place for it, as text:
+on a terminal of 80 columns; and writes what its screen shows as docs/pictures/NAME.svg where a page shows that, and as text where a page
+has a place for it:
 
     <!-- picture: NAME -->
     ```text
@@ -60,7 +61,6 @@ PICTURES: Final = {
     "top": Picture(("edera-falcod ctl top",), lines=10, keys=((3.0, "q"),)),
     "types": Picture(("edera-falcod ctl top",), lines=16, keys=((0.0, "t"), (3.0, "q"))),
     "zone": Picture(("edera-falcod ctl zone web",), lines=40),
-    "processes": Picture(("edera-falcod ctl processes web",), lines=40),
     "tail": Picture((EXECS,), lines=20),
     "first": Picture(("edera-falcod ctl status", EXECS), lines=40),
 }
@@ -216,11 +216,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="zones-") as folder, running(Path(folder)) as environ:
         for name in names:
             cells = shown(taken(PICTURES[name], environ))
-            cells = [[(c, s) for c, s in line] for line in cells]
             lines = ["".join([character for character, _ in line]).rstrip() for line in cells]
             texts[name] = "".join([f"{line}\n" for line in lines]).replace(folder, "/run/edera-falcod")
-            (FOLDER / f"{name}.svg").write_text(svg(" && ".join(PICTURES[name].commands), cells).replace(folder, "/run/edera-falcod"))
-            print(f"pictures: wrote docs/pictures/{name}.svg, {len(lines)} lines")
+            if any(f"pictures/{name}.svg" in (ROOT / page).read_text() for page in PAGES):
+                (FOLDER / f"{name}.svg").write_text(svg(" && ".join(PICTURES[name].commands), cells).replace(folder, "/run/edera-falcod"))
+                print(f"pictures: wrote docs/pictures/{name}.svg, {len(lines)} lines")
     put(texts)
     return 0
 

@@ -5,7 +5,9 @@
 SHARED: the folder with rules/ and captures/. For each capture NAME twice: a zone without workload against NAME.alerts.jsonl, and a
 zone with one workload that owns all of it against NAME.alerts-container.jsonl. The rules are retargeted and expanded by our rules
 room and evaluated by the real libsinsp over what the shim serves; an alert is right when rule, time and every output field are the
-same, as printed. Prints a line for each capture and the differences; exits 1 when there are any.
+same, as printed. Captures of upstream's with events of old versions (real_*) are left out unless named, for no zone sends such events
+(docs/differences.md), and alerts of rules that are not carried over. Prints a line for each capture and the differences; exits 1 when
+there are any.
 """
 
 from __future__ import annotations
@@ -93,7 +95,7 @@ def served(host: SinspHost, capture: Path, pairs: list[Pair], workload: bool) ->
                 for process in processes:
                     process.terminate()
                 for process in processes:
-                    process.wait(20)
+                    process.wait(60)
 
 
 def compare(host: SinspHost, captures: Path, name: str, pairs: list[Pair], workload: bool) -> tuple[str, list[str]]:
@@ -121,7 +123,8 @@ def main() -> int:
     captures = args.shared / "captures"
     names = args.names or sorted(path.stem for path in captures.glob("*.scap") if not path.name.startswith("real_"))
     pairs = rules(args.shared / "rules")
-    print(f"{len(pairs)} rules, {len(names)} captures")
+    left_out = sum(path.name.startswith("real_") for path in captures.glob("*.scap")) if not args.names else 0
+    print(f"{len(pairs)} rules, {len(names)} captures" + (f"; {left_out} with events of old versions left out" if left_out else ""))
     wrong = 0
     with ThreadPoolExecutor(2) as pool:
         runs = [pool.submit(compare, host, captures, name, pairs, workload) for name in names for workload in (False, True)]

@@ -374,5 +374,7 @@ def _exception_problems(exceptions: list[dict[str, object]], lists: Lists) -> li
 def _comment_out(file: RulesFile, item: Item, reason: str) -> None:
     start = file.text.rfind("\n", 0, item.start) + 1
     body = file.text[start : item.end].rstrip()
+    while (last := body.rpartition("\n")[2]).lstrip().startswith("#") and len(last) - len(last.lstrip()) < item.indent:
+        body = body[: -len(last)].rstrip()  # a comment that stands before the next entry
     lines = file.newline.join(f"# {line}".rstrip() for line in body.split("\n"))
     file.splice(start, start + len(body), f"# edera-falcod: left out, {reason}{file.newline}{lines}")

@@ -60,6 +60,8 @@ def rewritten(check: Check, text: str, lists: Lists | None = None) -> str | None
     right = _right(check, text)
     changed = _literals(check, declared, lists)
     if left.arg is None and left.name in ANCESTORS:
+        if check.operator in ORDER and declared.name in NEVER_NEGATIVE and (values := _values(check.right, lists)) and int(values[0]) < 0:
+            return _unsigned_order(ANCESTORS[left.name], check.operator, int(values[0]), declared)
         return _ancestors(left.name, check, changed or right)
     if left.name in ENDS:
         return _ends(left.name, check, changed or right)

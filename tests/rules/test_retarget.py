@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edera_falcod.rules.condition import parse
 from edera_falcod.rules.rename import renamed
-from edera_falcod.rules.retarget import Retarget, parse_check
+from edera_falcod.rules.retarget import Retarget, obstacles, parse_check
 from edera_falcod.rules.rewrite import Unsupported, rewritten
 from edera_falcod.rules.ruleset import RulesError, read
 
@@ -129,6 +131,8 @@ def each(name: str, rest: str) -> str:
         ("proc.aname startswith sh", each("proc.aname", "startswith sh")),
         ("proc.aname contains 'a b'", each("proc.aname", "contains 'a b'")),
         ("proc.aexepath pmatch (/a, /b)", each("proc.aexepath", "pmatch (/a, /b)")),
+        ("proc.apid > -7", "proc.apids exists"),
+        ("proc.apid <= -7", "(proc.apids exists and not proc.apids exists)"),
         ("proc.apid < 100", each("proc.apid", "< 100")),
         ("proc.aenv contains LD_PRELOAD", each("proc.aenv", "contains LD_PRELOAD")),
         ("proc.aenv[HOME] = /root", None),
@@ -470,6 +474,61 @@ def test_container_info_is_what_falco_takes_out_itself() -> None:
 def test_cautions(condition: str, words: str) -> None:
     _, retarget = together(f"- rule: A\n  condition: {condition}\n  output: x\n  priority: INFO\n")
     assert retarget.report.carried == ["A"] and words in retarget.report.warnings[0].reason
+
+
+# ---- any file
+
+FORMS = st.sampled_from(
+    """proc.aname proc.aname[2] proc.acmdline proc.apid proc.aenv fd.ip fd.net fd.port fd.proto fd.num evt.rawres evt.rawarg.res user.uid
+    fd.sport fd.name proc.name proc.vpid evt.is_open_read evt.buffer proc.fdusage fd.types nosuch.field""".split()
+)
+RIGHT = st.sampled_from(["x", "5", "+5", "-7", "-1", "0", '"a b"', "'q'", "10.0.0.0/8", "127.0.0.1", "http", "true", '"%"', "(x)"])
+OPERATIONS = st.sampled_from("= != < <= > >= contains startswith endswith glob regex exists in intersects pmatch".split())
+
+
+@st.composite
+def comparison(draw: st.DrawFn) -> str:
+    operator, right = draw(OPERATIONS), draw(RIGHT)
+    if operator == "exists":
+        right = ""
+    elif operator in ("in", "intersects", "pmatch"):
+        right = right if right.startswith("(") else f"({right}, l, 80)"
+    elif right.startswith("("):
+        right = "x"
+    return f"{draw(FORMS)} {operator} {right}".strip()
+
+
+CONDITION = st.recursive(
+    comparison() | st.just("m"),
+    lambda inner: st.lists(inner, min_size=2, max_size=3).flatmap(
+        lambda parts: st.sampled_from([f"({' or '.join(parts)})", f"({' and '.join(parts)})", f"not {parts[0]}"])
+    ),
+    max_leaves=6,
+)
+
+
+def block(style: str, text: str) -> str:
+    return {"plain": text, "single": "'" + text.replace("'", "''") + "'", "folded": f">\n    {text}", "literal": f"|-\n    {text}"}[style]
+
+
+@given(CONDITION, CONDITION, st.sampled_from(["single", "folded", "literal"]), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_whatever_it_makes_is_a_rules_file_that_needs_nothing_more(first: str, second: str, style: str, exceptions: bool) -> None:
+    """Retargeting twice is retargeting once; comments stay; what is carried over has no obstacle left."""
+    text = "# one\n- list: l\n  items: [a, 6]\n- macro: m\n  condition: proc.name = x # two\n"
+    text += f"- rule: A\n  condition: {block(style, first)}\n  output: x %proc.name\n  priority: INFO\n"
+    if exceptions:
+        text += "  exceptions:\n    - {name: e, fields: [proc.aname, fd.name], values: [[a, b]]}\n"
+    text += f"# three\n- rule: B\n  condition: {block(style, second)}\n  output: x\n  priority: INFO\n"
+    retarget = Retarget()
+    after = retarget.file(read("f.yaml", text))
+    again = Retarget()
+    assert again.file(read("f.yaml", after)) == after
+    assert not again.report.changes and not again.report.left_out and again.report.carried == retarget.report.carried
+    assert {*retarget.report.carried} | {change.entry.removeprefix("rule ") for change in retarget.report.left_out} == {"A", "B"}
+    assert after.startswith("# one\n") and " # two\n" in after and "\n# three\n" in after
+    for rule in again.expansion.all():
+        assert obstacles(rule.tree, rule.output) == []
 
 
 # ---- hostile files

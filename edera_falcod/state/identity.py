@@ -22,7 +22,7 @@ from ..scap.tables import (
     PPME_USER_ADDED_E,
     PPME_USER_DELETED_E,
 )
-from .params import NOT_AVAILABLE, given, returned, text, u32, u64
+from .params import given, returned, text, u32, u64
 from .registry import parses
 from .zone import ZoneState
 
@@ -99,7 +99,7 @@ def user(zone: ZoneState, event: Event) -> None:
         return
     uid = u32(params, 0)
     if event.code == PPME_USER_ADDED_E:
-        zone.users.add_user(uid, u32(params, 1), known(params, 2), known(params, 3), known(params, 4))
+        zone.users.add_user(uid, u32(params, 1), text(params, 2), text(params, 3), text(params, 4))
     else:
         zone.users.remove_user(uid)
 
@@ -111,11 +111,6 @@ def group(zone: ZoneState, event: Event) -> None:
         return
     gid = u32(params, 0)
     if event.code == PPME_GROUP_ADDED_E:
-        zone.users.add_group(gid, known(params, 1))
+        zone.users.add_group(gid, text(params, 1))
     else:
         zone.users.remove_group(gid)
-
-
-def known(params: list[bytes], index: int) -> bytes:
-    found = text(params, index)
-    return b"" if found == NOT_AVAILABLE else found

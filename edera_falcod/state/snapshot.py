@@ -106,7 +106,7 @@ def import_fd(zone: ZoneState, said: SnapshotFd) -> Fd:
     if kind in (SCAP_FD_IPV4_SOCK, SCAP_FD_IPV6_SOCK):
         if kind == SCAP_FD_IPV6_SOCK:
             fd.flags |= said.state_flags & ROLES
-        import_connection(zone, fd, said)
+        import_connection(fd, said)
     elif kind in (SCAP_FD_IPV4_SERVSOCK, SCAP_FD_IPV6_SERVSOCK):
         size = 4 if kind == SCAP_FD_IPV4_SERVSOCK else 16
         address = sized(said.dip, size)
@@ -125,8 +125,9 @@ def import_fd(zone: ZoneState, said: SnapshotFd) -> Fd:
     return fd
 
 
-def import_connection(zone: ZoneState, fd: Fd, said: SnapshotFd) -> None:
-    """A connected socket; two IPv6 ends that stand for IPv4 make an IPv4 socket."""
+def import_connection(fd: Fd, said: SnapshotFd) -> None:
+    """A connected socket; two IPv6 ends that stand for IPv4 make an IPv4 socket. An end of all zeros stays that: libsinsp scans before it
+    knows the interfaces (sinsp.cpp, open_common)."""
     size = 4 if said.kind == SCAP_FD_IPV4_SOCK else 16
     sip = sized(said.sip, size)
     dip = sized(said.dip, size)
@@ -138,8 +139,6 @@ def import_connection(zone: ZoneState, fd: Fd, said: SnapshotFd) -> None:
     if said.l4proto == SCAP_L4_TCP:
         fd.flags |= SOCKET_CONNECTED
     sockinfo.view(fd)
-    if fd.kind == SCAP_FD_IPV4_SOCK:
-        zone.interfaces.complete(fd)
     fd.name = fmt.tuple_text(fd.sip, fd.sport, fd.dip, fd.dport)
 
 

@@ -88,6 +88,9 @@ def test_users_and_groups() -> None:
     assert not zone.users.users and not zone.users.groups and zone.users.version == version + 2
     feed(zone, event(t.PPME_USER_ADDED_E, -1, name="nobody"))
     assert not zone.users.users
+    feed(zone, event(t.PPME_USER_ADDED_E, -1, uid=7, gid=7, name="bob", home=""))
+    bob = zone.users.users[7]
+    assert (bob.name, bob.home, bob.shell) == (b"bob", b"", b"<NA>")  # an empty text is one, a missing one is not
 
 
 def test_lines_that_ask_a_name_service_name_nobody() -> None:

@@ -7,6 +7,7 @@ import pytest
 from edera_falcod.scap import tables as t
 from edera_falcod.state.fd import FROM_PROC, ROLE_CLIENT, ROLE_SERVER, ROLES, SOCKET_CONNECTED
 from edera_falcod.state.limits import MAX_ARGS, MAX_ENV, MAX_FDS, MAX_PATH, MAX_RAW_PATH
+from edera_falcod.state.zone import ZoneState
 
 from .support import event, executed, exited, fd_of, feed, files_of, has_fd, mapped, opened, small_zone, thread_of, told, told_fd, zone_of
 
@@ -154,6 +155,17 @@ def test_addresses_that_are_none() -> None:
         told(10, fds=[told_fd(3, t.SCAP_FD_IPV4_SERVSOCK, dport=80), told_fd(4, t.SCAP_FD_IPV6_SERVSOCK, dip=LOCAL, dport=81)])
     )
     assert fd_of(zone, 10, 3).name == b"0.0.0.0:80" and fd_of(zone, 10, 4).name == b"::ffff:127.0.0.1:81"
+
+
+def test_interfaces_tell_nothing_of_a_snapshots_sockets() -> None:
+    """An own end of all zeros is filled in when a message is learned from, not here."""
+    zone = ZoneState()
+    zone.local_ips = frozenset([LOCAL])
+    zone.begin_snapshot(0)
+    fd = told_fd(3, t.SCAP_FD_IPV4_SOCK, sip=bytes(4), sport=8080, dip=LOCAL, dport=65535, l4proto=t.SCAP_L4_TCP)
+    zone.add_snapshot_thread(told(10, fds=[fd]))
+    zone.end_snapshot()
+    assert fd_of(zone, 10, 3).name == b"0.0.0.0:8080->127.0.0.1:65535"
 
 
 def test_a_new_snapshot_replaces_everything() -> None:

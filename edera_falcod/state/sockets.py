@@ -230,7 +230,7 @@ def connect(zone: ZoneState, event: Event) -> None:
         # and of a socket of which nothing is known so far.
         if entered:
             connect_to(fd, entered)
-        elif not fd.name and address and address[0] in (PPM_AF_INET, PPM_AF_INET6):
+        elif not fd.name and kind in (SCAP_FD_IPV4_SOCK, SCAP_FD_IPV6_SOCK) and address and address[0] in (PPM_AF_INET, PPM_AF_INET6):
             connect_to(fd, address)
     elif sockinfo.is_valid_tuple(data):
         connect_ends(fd, data, address, entered)

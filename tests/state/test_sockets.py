@@ -186,6 +186,9 @@ def test_connecting_without_a_tuple() -> None:
     known = fd_of(zone, 20, 9).memory
     connected(zone, 9, b"", addr=inet6(mapped("1.2.3.4"), 443))  # what is known is not forgotten
     assert (fd_of(zone, 20, 9).kind, fd_of(zone, 20, 9).memory) == (t.SCAP_FD_IPV6_SOCK, known)
+    feed(zone, opened(20, 10, ""))
+    connected(zone, 10, b"", addr=inet("10.9.8.7", 443))  # no socket at all
+    assert fd_of(zone, 20, 10).kind == t.SCAP_FD_FILE_V2
     made(zone, 8, UNIX)
     connected(zone, 8, b"", addr=unix("/x"))
     assert fd_of(zone, 20, 8).name == b""

@@ -308,6 +308,9 @@ class Pipelines:
             gc.freeze()
         return verdict
 
+    def doubt(self, zone_id: str) -> None:
+        self.by_id[zone_id].taint(True)
+
     def gap(self, zone_id: str, cause: str) -> None:
         pipeline = self.by_id[zone_id]
         pipeline.account.gaps += 1

@@ -67,6 +67,9 @@ class ZoneSink(Protocol):
         """Replace the zone's state by the snapshot in this reply. May let others run in between; nothing else of this zone comes
         meanwhile. ``MALFORMED``: it was refused and the zone has no state that can be trusted."""
 
+    def doubt(self, zone_id: str) -> None:
+        """From here to the next snapshot the zone's state may be wrong. A gap follows, after what is still on its way."""
+
     def gap(self, zone_id: str, cause: str) -> None:
         """Events of the zone may be missing here, and its state may be wrong until the next snapshot."""
 

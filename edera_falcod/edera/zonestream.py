@@ -140,6 +140,7 @@ class ZoneStream:
         self._opened_at = -REOPEN_SPACING
         self._reserved = 0  # bytes of the budget that are ours
         self._importing = False  # a snapshot, in slices between which others run: on a busy machine a large one takes long
+        self._gap = ""  # why, of the one that has to be told once what is on its way has been handed on
         # What others want
         self._exit = ""
         self._resync = ""
@@ -227,7 +228,11 @@ class ZoneStream:
         else:
             tell = self._log.info
         tell(f"zone {self.state.value}", why=event.value, reason=reason or None)
-        if gap:
+        if gap and action is Action.STOP_AND_REOPEN:
+            # Events that are still on their way are whole and in order: the gap comes after them.
+            self._sink.doubt(self.zone.id)
+            self._gap = event.value
+        elif gap:
             self._sink.gap(self.zone.id, event.value)
         self._sink.zone_state(self.zone.id, self.state, reason or event.value)
         return action
@@ -304,6 +309,9 @@ class ZoneStream:
             self._call = call
             return await self._read(call)
         finally:
+            if self._gap:
+                self._sink.gap(self.zone.id, self._gap)
+                self._gap = ""
             self._call = None
             await call.__aexit__(None, None, None)
             if self._reserved:

@@ -38,6 +38,7 @@ class Sink:
         self.states: dict[str, list[str]] = defaultdict(list)
         self.reasons: dict[str, list[str]] = defaultdict(list)
         self.gaps: dict[str, list[str]] = defaultdict(list)
+        self.doubts: Counter[str] = Counter()
         self.gone: dict[str, str] = {}
         self.workloads_of: dict[str, list[WorkloadInfo]] = {}
         self.changes: Counter[str] = Counter()
@@ -103,6 +104,9 @@ class Sink:
         self.snapshots[name] += 1
         self.threads[name] = threads
         return Verdict.OK
+
+    def doubt(self, zone_id: str) -> None:
+        self.doubts[self.names[zone_id]] += 1
 
     def gap(self, zone_id: str, cause: str) -> None:
         self.gaps[self.names[zone_id]].append(cause)

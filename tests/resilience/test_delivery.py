@@ -17,7 +17,7 @@ from edera_falcod.falco.frames import BUSY
 from edera_falcod.ops.metrics import Source
 from edera_falcod.sim.player import Play
 
-from .ledger import Ledger, Reader, Recording, sums
+from .ledger import HOTPLUG, Ledger, Reader, Recording, sums
 from .support import CAPTURE, World, hurry
 
 LIMIT = 300
@@ -185,6 +185,43 @@ async def test_a_flooding_zone_takes_nothing_from_a_quiet_one_and_the_end_of_an_
         assert sums(world.status()) == []
         print(f"drained {most} bytes in {drained:.2f} s after an overload that lost {ledger.lost}")
         assert drained < 10
+
+
+async def test_hotplug_of_many_zones_at_once_in_full_swing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every zone is learned anew. What was still on its way is handed on; the gap is told after it, where it is; from the hotplug to the
+    snapshot all is tainted."""
+    hurry(monkeypatch)
+    world = World(tmp_path)
+    names = [f"z{number}" for number in range(16)]
+    recordings = {"": Recording(CAPTURE, LIMIT)}
+    async with world.host, world.running():
+        ledger = Ledger()
+        reader = Reader(world.falco, ledger)
+        reader.start()
+        for name in names:
+            world.host.add_zone(name, CAPTURE, Play(speed=2, loop=True), limit=LIMIT)
+        await reader.until(lambda: len(ledger.notices(notices.ZONE_LIVE)) == len(names), 40)
+        await reader.more(20 * len(names))
+        for name in names:
+            world.host.hotplug(name)
+        await reader.until(lambda: len(ledger.notices(notices.ZONE_RESEEDED)) == len(names), 40)
+        await reader.more(20 * len(names))
+        for name in names:
+            world.host.stall(name)
+        await asyncio.sleep(0.2)
+        await reader.stop()
+        assert ledger.check(recordings) == [] and (ledger.lost, reader.missing) == (0, 0)
+        for name in names:
+            gap, reseeded = [next(one for one in ledger.notices(kind) if one.zone == name) for kind in (notices.GAP, notices.ZONE_RESEEDED)]
+            assert gap.cause == "cpu_hotplug" and gap.seq < reseeded.seq
+            plugged = next(one for one in ledger.entries.values() if one.zone == name and one.kind == HOTPLUG)
+            events = ledger.events(name)
+            assert not any(one.tainted for one in events if one.seq < plugged.seq or one.seq > reseeded.seq)
+            # What came in one piece with the hotplug was made before anybody knew.
+            first = next((one.seq for one in events if one.tainted), gap.seq)
+            assert all(one.tainted for one in events if first <= one.seq < reseeded.seq)
+            assert any(one.seq > reseeded.seq for one in events)
+        assert sums(world.status()) == []
 
 
 async def test_a_stalled_consumer_does_not_stop_the_zones(tmp_path: Path) -> None:

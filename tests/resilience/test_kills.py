@@ -52,7 +52,7 @@ class Restarts:
         return f"{self.kills} kills, {self.plans} planned, {self.excused} excused, told: {self.causes()}"
 
 
-@pytest.mark.timeout(60 + 10 * ROUNDS)
+@pytest.mark.timeout(60 + 30 * ROUNDS)
 async def test_rounds(tmp_path: Path) -> None:
     choose = random.Random(SEED)
     recordings = {name: Recording(CAPTURE, LIMIT) for name in ("a", "b", "c")}

@@ -247,7 +247,7 @@ class SimHost(ControlServiceBase):
         if self._server is not None:
             return
         self._unlink()
-        self.leaving = False
+        self.leaving = self._stopping = False
         server = _Server(self)
         await server.start(path=str(self.path))
         self._server = server

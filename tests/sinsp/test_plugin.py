@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ import pytest
 from edera_falcod import __version__
 from edera_falcod.fields.catalog import FIELDS
 from edera_falcod.fields.spec import Arg, Field, Type
+from edera_falcod.rules.expand import Expansion
+from edera_falcod.rules.ruleset import read
 from tests.sinsp_host import PLUGIN, Pair, SinspError, SinspHost
 
 # What Falco itself serves for every source: a plugin that declares one of them is refused.
@@ -155,3 +158,13 @@ def test_sysdig_runs(sinsp: SinspHost) -> None:
     assert version.startswith("sysdig version 0.4")
     listed = subprocess.run([str(sinsp.sysdig), "-H", str(PLUGIN), "-Il"], capture_output=True, text=True, timeout=20)
     assert "edera" in listed.stdout, listed.stderr
+
+
+@pytest.mark.parametrize("name", ["zones.yaml", "notices.yaml"])
+def test_example_rules_compile(sinsp: SinspHost, name: str) -> None:
+    file = Path(__file__).resolve().parents[2] / "examples" / "rules" / name
+    expansion = Expansion()
+    expansion.add(read(name, file.read_text()))
+    rules = expansion.all()
+    results = sinsp.compile_pairs([Pair(rule.name, rule.condition, rule.output) for rule in rules])
+    assert len(rules) >= 5 and [(rule.name, result.error) for rule, result in zip(rules, results, strict=True) if not result.ok] == []

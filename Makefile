@@ -5,8 +5,11 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.stamp
 
+# What the compiled core's tests are: those of the rooms that are compiled
+COMPILED_TESTS := test_build.py scap state fields falco edera/test_frames.py edera/test_http2.py
+
 .DEFAULT_GOAL := help
-.PHONY: help setup shim sinsp demo test check soak rules-check fuzz bench generate pictures clean
+.PHONY: help setup shim sinsp demo test test-compiled check soak rules-check fuzz bench generate pictures clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -29,6 +32,11 @@ demo: $(STAMP) shim ## Simulated Edera host -> daemon -> shim -> real rules; nee
 test: $(STAMP) shim ## Run the tests (uses the real libsinsp where it can be installed)
 	@tools/sinsp.sh --if-possible
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-compiled: $(STAMP) shim ## Run the core's tests on the compiled core (two minutes more to build it, unless it is known)
+	@folder=$$($(BIN)/python -m bench.builds) && cd "$$folder" && PYTHONPATH="$$folder:$(CURDIR)" EDERA_FALCOD_TEST_CORE=compiled \
+		$(CURDIR)/$(BIN)/python -m pytest -c $(CURDIR)/pyproject.toml --rootdir $(CURDIR) --import-mode=append -p no:cacheprovider \
+		$(addprefix $(CURDIR)/tests/,$(COMPILED_TESTS)) $(PYTEST_ARGS)
 
 check: $(STAMP) ## Linters, types, generated files
 	$(BIN)/ruff check .

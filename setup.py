@@ -34,7 +34,10 @@ def modules() -> list[str]:
     return core + [str(package / name) for name in SYNCHRONOUS]
 
 
-if os.environ.get("EDERA_FALCOD_COMPILE") == "1":
+wanted = os.environ.get("EDERA_FALCOD_COMPILE")
+if wanted == "list":  # which modules are compiled, a line each
+    print("\n".join(modules()))
+elif wanted == "1":
     from mypyc.build import mypycify
 
     extensions = mypycify([*modules(), "--strict"], opt_level="3", debug_level="0", multi_file=True)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from . import baseline, table, wholeway
+from . import baseline, behaviour, table, wholeway
 from .builds import Build, compiled, interpreted
 from .corpus import Corpus, default_capture
 from .processes import BenchError, Stand, Talker, consumer_name, say
@@ -20,6 +20,9 @@ LIMIT: Final = 100_000  # events of the capture that the stages are measured wit
 SHORT_LIMIT: Final = 30_000
 ROUNDS: Final = 5  # of which the best counts: others use the machine too
 SHORT_ROUNDS: Final = 3
+BEHAVIOUR_RUNS: Final = 3
+BEHAVIOUR_TIME: Final = 3.0  # s
+TRIES: Final = 3  # of the short form, before something counts as slower: each figure's best counts
 
 
 def figures(us: float, upb: float) -> dict[str, float]:
@@ -95,6 +98,12 @@ def main() -> int:
     builds = [compiled(), interpreted()]
     try:
         found = measure(builds, capture, limit, rounds, args.short)
+        if args.short and not args.write_baseline:
+            for _ in range(TRIES - 1):
+                if not baseline.compare(found):
+                    break
+                say("slower than the baseline: again, for others use this machine too")
+                found = baseline.best(found, measure(builds, capture, limit, rounds, True))
     except BenchError as error:
         say(str(error))
         return 2
@@ -127,6 +136,8 @@ def measure(builds: list[Build], capture: Path, limit: int, rounds: int, short: 
             found |= of_build
         else:
             found[build.name] = of_build
+    if not short:
+        found |= behaviour.everything(lambda events: Stand(capture, events, builds[0]), builds[0], BEHAVIOUR_RUNS, BEHAVIOUR_TIME)
     return found
 
 

@@ -23,6 +23,15 @@ def write(found: dict[str, Any]) -> None:
     FILE.write_text(json.dumps({"capture": found["capture"], "ratio_to_upb": ratios(found)}, indent=2) + "\n")
 
 
+def best(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Of two runs the better figure of each stage."""
+    for name in STAGES:
+        for a, b in ((one, other), (one["interpreted"], other["interpreted"])):
+            if b[name]["ratio_to_upb"] < a[name]["ratio_to_upb"]:
+                a[name] = b[name]
+    return one
+
+
 def compare(found: dict[str, Any]) -> list[str]:
     """What is too slow, in words."""
     known = json.loads(FILE.read_text())

@@ -42,12 +42,27 @@ def interpreted() -> Build:
 
 
 def source_hash() -> str:
-    """Of everything that a compiled copy depends on."""
+    """Of everything that the compiled modules depend on."""
     digest = hashlib.sha256(f"{sys.version} mypy {version('mypy')} librt {version('librt')}".encode())
-    for path in [ROOT / "setup.py", ROOT / "tools" / "compiled.sh", *sorted((ROOT / "edera_falcod").rglob("*.py"))]:
-        digest.update(f"\0{path.relative_to(ROOT)}\0".encode())
-        digest.update(path.read_bytes())
+    environment = dict(os.environ, EDERA_FALCOD_COMPILE="list")
+    modules = subprocess.run([sys.executable, "setup.py"], cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+    for name in ["setup.py", *modules.split()]:
+        digest.update(f"\0{name}\0".encode())
+        digest.update((ROOT / name).read_bytes())
     return digest.hexdigest()[:16]
+
+
+def refresh(folder: Path) -> None:
+    """Make what is not compiled in the copy what it is in the tree."""
+    for path in (ROOT / "edera_falcod").rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts:
+            copy = folder / path.relative_to(ROOT)
+            if not copy.exists() or copy.read_bytes() != path.read_bytes():
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(path, copy)
+    for copy in (folder / "edera_falcod").rglob("*.py"):
+        if not (ROOT / copy.relative_to(folder)).exists():
+            copy.unlink()
 
 
 def compiled() -> Build:
@@ -66,7 +81,12 @@ def compiled() -> Build:
             making.rename(folder)
         finally:
             shutil.rmtree(making, ignore_errors=True)
+    refresh(folder)
     os.utime(folder)
     for old in sorted(CACHE.glob("compiled-*"), key=lambda path: path.stat().st_mtime, reverse=True)[KEPT:]:
         shutil.rmtree(old, ignore_errors=True)
     return Build("compiled", folder)
+
+
+if __name__ == "__main__":
+    print(compiled().folder)

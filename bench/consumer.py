@@ -1,8 +1,8 @@
 """A consumer that takes times or takes its time: `python -m bench.consumer SOCKET NAME [RATE]`.
 
-Reads the daemon's socket without looking into events. A line on stdin ends a period and is answered by a line of JSON on stdout: how many
-events came in it, and how long after the time that they bear (quantiles, in ms), for events not sent before. RATE: events a second
-that it takes at most.
+Reads the daemon's socket without looking into events. A line of JSON on stdin is answered by one on stdout: how many events have come
+and how long after the time that they bear (quantiles, in ms, of those since the last {"clear": true}). RATE: events a second that it
+takes at most.
 """
 
 from __future__ import annotations
@@ -45,11 +45,12 @@ async def main() -> None:
 
     reader = asyncio.create_task(read())
     print(json.dumps({"connected": name}), flush=True)
-    while await commands.readline():
+    while line := await commands.readline():
         if reader.done():
             reader.result()
         found = sorted(waits)
-        del waits[:]
+        if json.loads(line).get("clear"):
+            del waits[:]
         figures = {f"p{100 * q:g}": found[min(len(found) - 1, int(q * len(found)))] / 1e6 for q in QUANTILES} if found else {}
         print(json.dumps({"events": taken, "timed": len(found), **figures, "max": found[-1] / 1e6 if found else 0.0}), flush=True)
     reader.cancel()

@@ -6,7 +6,8 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.stamp
 
 # What the compiled core's tests are: those of the rooms that are compiled
-COMPILED_TESTS := test_build.py scap state fields falco edera/test_frames.py edera/test_http2.py
+COMPILED_TESTS := test_build.py scap/test_wire.py state/test_roundtrip.py state/test_snapshot.py fields/test_answers.py fields/test_cells.py \
+	fields/test_record.py fields/test_blocks.py falco/test_ring.py falco/test_batch.py edera/test_frames.py edera/test_http2.py
 
 .DEFAULT_GOAL := help
 .PHONY: help setup shim sinsp demo test test-compiled check soak rules-check fuzz bench generate pictures clean

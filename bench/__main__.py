@@ -90,11 +90,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure edera-falcod on a real capture.")
     parser.add_argument("--json", metavar="FILE", help="write the figures there, too")
     parser.add_argument("--capture", type=Path, default=None, help="a .scap file (default: busy, else one of our own)")
+    parser.add_argument("--events", type=int, default=0, metavar="N", help=f"of the capture (default: {LIMIT}; short: {SHORT_LIMIT})")
+    parser.add_argument(
+        "--rounds", type=int, default=0, metavar="N", help=f"of which the best counts (default: {ROUNDS}; short: {SHORT_ROUNDS})"
+    )
     parser.add_argument("--short", action="store_true", help="stages and the whole way only, held against the committed baseline")
     parser.add_argument("--write-baseline", action="store_true", help="make this run's ratios the baseline")
     args = parser.parse_args()
     capture = args.capture or default_capture()
-    limit, rounds = (SHORT_LIMIT, SHORT_ROUNDS) if args.short else (LIMIT, ROUNDS)
+    limit = args.events or (SHORT_LIMIT if args.short else LIMIT)
+    rounds = args.rounds or (SHORT_ROUNDS if args.short else ROUNDS)
     builds = [compiled(), interpreted()]
     try:
         found = measure(builds, capture, limit, rounds, args.short)
@@ -137,7 +142,9 @@ def measure(builds: list[Build], capture: Path, limit: int, rounds: int, short: 
         else:
             found[build.name] = of_build
     if not short:
-        found |= behaviour.everything(lambda events: Stand(capture, events, builds[0]), builds[0], BEHAVIOUR_RUNS, BEHAVIOUR_TIME)
+        found |= behaviour.everything(
+            lambda events: Stand(capture, events, builds[0]), builds[0], min(rounds, BEHAVIOUR_RUNS), BEHAVIOUR_TIME
+        )
     return found
 
 

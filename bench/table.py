@@ -48,20 +48,6 @@ def behaviour(found: dict[str, Any]) -> list[str]:
     lines += ["", "| zones | us an event | MiB quiet | MiB busy |", "|---|---|---|---|"]
     for zones, row in found["zones"].items():
         lines.append(f"| {zones} | {row['cpu_us_per_event']:.2f} | {row['quiet_kib'] / 1024:.1f} | {row['busy_kib'] / 1024:.1f} |")
-    lines += ["", "| more processes in a zone, 4 files each | us an event | MiB | snapshot MiB |", "|---|---|---|---|"]
-    for threads, row in found["threads"].items():
-        lines.append(
-            f"| {int(threads):,} | {row['cpu_us_per_event']:.2f} | {row['quiet_kib'] / 1024:.1f} | {row['snapshot_kib'] / 1024:.1f} |"
-        )
-    memory, idle, over, snap = found["memory"], found["idle"], found["overload"], found["snapshot"]
-    lines += [
-        "",
-        f"Memory: {memory['zone_kib']} KiB a quiet zone, {memory['thread_with_4_fds_kib']} KiB a process with 4 open files, "
-        f"{memory['fd_kib']} KiB an open file.",
-        f"{idle['zones']} quiet zones: {idle['cpu_percent']} % of a core.",
-        f"Three times what the consumer takes, buffer of {over['buffer_mib']} MiB: {over['early_kib'] / 1024:.1f} MiB resident when it is "
-        f"full, {over['late_kib'] / 1024:.1f} MiB later.",
-        f"A snapshot of {snap['processes']:,} processes ({snap['mib']} MiB): imported in {snap['import_s']} s, the loop kept for at most "
-        f"{snap['longest_ms']} ms of CPU.",
-    ]
+    idle = found["idle"]
+    lines += ["", f"{idle['zones']} quiet zones: {idle['cpu_percent']} % of a core."]
     return lines

@@ -586,3 +586,81 @@ def test_every_message_of_a_capture(pretty: bool) -> None:
         if number % 10 == 0:
             check(data)
             assert google.FromString(data).SerializeToString() == data
+
+
+# What mutation testing has shown to be missing (tools/mutate.py)
+
+
+def test_the_whole_buffer() -> None:
+    """Not embedded in anything: first and last byte are the message's own."""
+    data = event_bytes(params=(b"\0" * 8, b"x"))
+    event = parse_reply(data, 0, len(data))
+    assert isinstance(event, Event) and event.params == [bytes(8), b"x"]
+    snapshot = parse_reply(b"\x1a\x00", 0, 2)
+    assert isinstance(snapshot, SnapshotReader) and snapshot.total == 0
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 3, 4])
+def test_an_event_in_pieces(pieces: int) -> None:
+    """The same member of the oneof several times: they are merged."""
+    whole = event_bytes(params=(b"\1" * 8, b"\2"))[2:]
+    parts = [b"\x10\x05", b"\x18\x07", whole[4:-2], whole[-2:]]
+    parts = [*parts[: pieces - 1], b"".join(parts[pieces - 1 :])]
+    data = b"".join(field(2, part) for part in parts)
+    check(data)
+    event = parse(data)
+    assert isinstance(event, Event) and (event.ts, event.tid, event.cpu, len(event.params)) == (5, 7, 1, 2)
+
+
+def test_the_last_moment() -> None:
+    event = parse(event_bytes(extra=b"\x10" + varint((1 << 63) - 1)))
+    assert isinstance(event, Event) and event.ts == (1 << 63) - 1
+
+
+@pytest.mark.parametrize("number", [16, 17, 2047, 2048, (1 << 29) - 1])
+@pytest.mark.parametrize("kind", [0, 1, 2, 5])
+def test_tags_of_several_bytes(number: int, kind: int) -> None:
+    """In the event, in a parameter, and around them: skipped, whatever their first byte is."""
+    content = {0: b"\x07", 1: bytes(8), 2: b"\x02ab", 5: bytes(4)}[kind]
+    extra = varint(number << 3 | kind) + content
+    params = field(7, extra + field(3, b"\3" * 8) + extra)
+    data = extra + field(2, extra + b"\x10\x05\x18\x07" + extra + params + b"\x48" + varint(t.PPME_SYSCALL_CLOSE_X) + extra)
+    check(data)
+    event = parse(data)
+    assert isinstance(event, Event) and event.params == [b"\3" * 8]
+
+
+@pytest.mark.parametrize("first", range(8))
+def test_a_tag_without_a_number(first: int) -> None:
+    """0 is no field's number, in one byte or in several, in an event or in a parameter."""
+    for tag_bytes in (bytes([first]), bytes([first | 0x80, 0])):
+        assert refused(event_bytes(extra=tag_bytes + bytes(8))) == errors.TAG
+        assert refused(field(2, field(7, tag_bytes + bytes(8)))) == errors.TAG
+
+
+@pytest.mark.parametrize("size", [126, 127, 128, 129, 255, 16_383, 16_384, 65_534, 65_535])
+def test_lengths_of_several_bytes(size: int) -> None:
+    data = event_bytes(t.PPME_SYSCALL_WRITE_X, (bytes(8), b"x" * size))
+    check(data)
+    event = parse(data)
+    assert isinstance(event, Event) and event.params == [bytes(8), b"x" * size]
+    assert refused(field(2, field(7, b"\x1a" + varint(size) + b"x" * (size - 1)))) == errors.TRUNCATED
+
+
+@pytest.mark.parametrize("kind", [t.PPME_ASYNCEVENT_E, t.PPME_SYSCALL_WRITE_X])
+def test_the_longest_parameters(kind: int) -> None:
+    longest = wire.MAX_LARGE_PARAM if kind == t.PPME_ASYNCEVENT_E else wire.MAX_PARAM
+    event = parse(event_bytes(kind, (b"x" * longest,)))
+    assert isinstance(event, Event) and len(event.params[0]) == longest
+    assert refused(event_bytes(kind, (b"x" * (longest + 1),))) == errors.TOO_LONG
+    assert wire.MAX_PARAM == 65_535 and wire.MAX_LARGE_PARAM == 1_048_576 and wire.MAX_PARAMS == 32 and wire.MAX_TIMESTAMP == (1 << 63) - 1
+
+
+def test_the_type_of_a_parameter_is_skipped_whatever_it_is() -> None:
+    for value in (0, 1, 127, 128, 300, (1 << 64) - 1):
+        param = field(7, b"\x10" + varint(value) + field(3, b"\4" * 8))
+        event = parse(field(2, b"\x10\x05\x18\x07" + param + b"\x48" + varint(t.PPME_SYSCALL_CLOSE_X)))
+        assert isinstance(event, Event) and event.params == [b"\4" * 8]
+    assert refused(field(2, field(7, b"\x10"))) == errors.TRUNCATED
+    assert refused(field(2, field(7, b"\x1a"))) == errors.TRUNCATED
+    assert refused(field(2, b"\x3a")) == errors.TRUNCATED

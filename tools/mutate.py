@@ -17,8 +17,7 @@ import importlib
 import itertools
 import json
 import os
-import select
-import signal
+import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -31,15 +30,15 @@ import pytest
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 EXPLAINED: Final = ROOT / "tests" / "mutants.txt"
-LIMIT: Final = 120  # seconds for the tests of one mutant: one that never ends has been noticed too
-EXAMPLES: Final = 40  # of each property, instead of hypothesis' 100
+LIMIT: Final = 60  # seconds of CPU for the tests of one mutant: one that never ends has been noticed too
+EXAMPLES: Final = 20  # of each property, instead of hypothesis' 100
 TARGETS: Final = {
-    "wire": ("edera_falcod.scap.wire", ("tests/scap/test_wire.py",)),
+    "wire": ("edera_falcod.scap.wire", ("tests/scap/test_wire.py", "-k", "not every_message_of_a_capture and not betterproto")),
     "accounting": ("edera_falcod.falco.accounting", ("tests/falco/test_accounting.py", "tests/falco/test_ring.py")),
 }
 # Warnings are no errors here: pytest warns of what is loaded before it could look at it
 QUICK: Final = (
-    "-q", "-s", "-p", "no:cacheprovider", "-o", "addopts=", "-o", f"timeout={LIMIT}", "-o", "filterwarnings=ignore",
+    "-q", "-s", "-p", "no:cacheprovider", "-o", "addopts=", "-o", "timeout=0", "-o", "filterwarnings=ignore",
 )  # fmt: skip
 # Loaded before the first fork: what the tests need beside the module
 NEEDED: Final = (
@@ -199,6 +198,7 @@ class Runner:
                 null = os.open(os.devnull, os.O_RDWR)
                 for number in range(3):
                     os.dup2(null, number)
+                resource.setrlimit(resource.RLIMIT_CPU, (LIMIT, LIMIT))
                 exchange(self._module, mutant.tree)
                 times: dict[str, float] = {}
                 for item, following in itertools.zip_longest(session.items, session.items[1:]):
@@ -213,11 +213,7 @@ class Runner:
                 os._exit(0)
         os.close(sink)
         with os.fdopen(source) as stream:
-            said = ""
-            if select.select([stream], [], [], LIMIT)[0]:
-                said = stream.read()
-            else:
-                os.kill(child, signal.SIGKILL)
+            said = stream.read()
         os.waitpid(child, 0)
         return json.loads(said) if said else None
 

@@ -123,7 +123,7 @@ def restore(ring: Ring, data: bytes, prefix_hash: Callable[[int], int], known: i
         zones = [(int(index), str(id_), str(name)) for index, id_, name in head["zones"]]
         marks = [(min(float(then), now), int(seq)) for then, seq in head["marks"]]
         last_seq, n_blocks, n_records = int(head["head"]), int(head["blocks"]), int(head["records"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise HandoverError("its head cannot be read") from error
     if len(consumers) > MAX_CONSUMERS:
         raise HandoverError("it has too many consumers")

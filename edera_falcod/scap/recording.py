@@ -44,7 +44,7 @@ class Recording:
         line = stream.readline(MAX_HEADER)
         try:
             facts = json.loads(line) if line.endswith(b"\n") else None
-        except ValueError:
+        except (ValueError, RecursionError):  # lists in lists in lists
             facts = None
         if not isinstance(facts, dict):
             raise CaptureError(self._at, "the recording's header cannot be read")

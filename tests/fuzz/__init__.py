@@ -2,4 +2,6 @@
 
 from typing import Final
 
-NAMES: Final = ("wire", "snapshot", "params", "state", "capture", "frames", "control", "consumer", "ctl", "config", "rules", "handover")
+NAMES: Final = (
+    "wire", "snapshot", "params", "state", "capture", "frames", "control", "consumer", "ctl", "config", "rules", "handover", "recording",
+)  # fmt: skip

@@ -661,6 +661,60 @@ def test_the_type_of_a_parameter_is_skipped_whatever_it_is() -> None:
         param = field(7, b"\x10" + varint(value) + field(3, b"\4" * 8))
         event = parse(field(2, b"\x10\x05\x18\x07" + param + b"\x48" + varint(t.PPME_SYSCALL_CLOSE_X)))
         assert isinstance(event, Event) and event.params == [b"\4" * 8]
+    param = field(7, b"\x11" + bytes(8) + field(3, b"\4" * 8))  # of a fixed width, which it never has
+    event = parse(field(2, b"\x10\x05\x18\x07" + param + b"\x48" + varint(t.PPME_SYSCALL_CLOSE_X)))
+    assert isinstance(event, Event) and event.params == [b"\4" * 8]
     assert refused(field(2, field(7, b"\x10"))) == errors.TRUNCATED
     assert refused(field(2, field(7, b"\x1a"))) == errors.TRUNCATED
     assert refused(field(2, b"\x3a")) == errors.TRUNCATED
+
+
+def test_what_is_absent_is_zero() -> None:
+    """Of an event that says nothing but its type, and of one of type 0, which is superseded."""
+    event = parse(field(2, b"\x48" + varint(t.PPME_SYSCALL_CLOSE_X)))
+    assert isinstance(event, Event)
+    assert (event.ts, event.tid, event.cpu, event.code, event.params) == (0, 0, 0, t.PPME_SYSCALL_CLOSE_X, [])
+    assert refused(field(2, b"\x10\x05")) == errors.OLD_EVENT
+    event = parse(field(2, field(7, b"") + b"\x48" + varint(t.PPME_SYSCALL_CLOSE_X)))
+    assert isinstance(event, Event) and event.params == [b""]
+
+
+@pytest.mark.parametrize("extra", [b"\x08\x01", b"\x12\x00"])
+def test_fields_of_a_reply_have_a_limit(extra: bytes) -> None:
+    last = event_bytes()
+    event = parse(extra * (wire.MAX_FIELDS - 1) + last)
+    assert isinstance(event, Event) and wire.MAX_FIELDS == 1024
+    assert refused(extra * wire.MAX_FIELDS + last) == errors.TOO_MANY_FIELDS
+
+
+def test_longer_tags_than_needed_mean_the_same() -> None:
+    param = varint(7 << 3 | 2, 2) + b"\x0b" + varint(3 << 3 | 2, 2) + b"\x08" + b"\5" * 8
+    data = field(2, varint(2 << 3, 3) + b"\x05" + varint(3 << 3, 2) + b"\x07" + param + varint(9 << 3, 2) + varint(t.PPME_SYSCALL_CLOSE_X))
+    check(data)
+    event = parse(data)
+    assert isinstance(event, Event) and (event.ts, event.tid, event.params) == (5, 7, [b"\5" * 8])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        field(2, field(7, b"\x1a")), field(2, field(7, b"\x10")), field(2, b"\x3a"), field(2, b"\x10"), field(2, b"\x48\x80"),
+        field(2, field(7, b"\x1a\x80")), field(2, field(7, b"\x9a")), field(2, b"\x90"), b"\x12", b"\x12\x80",
+    ],
+)  # fmt: skip
+def test_cut_off_where_the_buffer_ends(data: bytes) -> None:
+    """Nothing behind it that could be read instead."""
+    with pytest.raises(WireError) as caught:
+        parse_reply(data, 0, len(data))
+    assert caught.value.cause in MALFORMED
+
+
+def test_the_last_member_counts_also_after_pieces() -> None:
+    pieces = field(2, b"\x10\x05") + field(2, b"\x18\x07")
+    data = pieces + field(3, b"\x18\x09")
+    check(data)
+    snapshot = parse(data)
+    assert isinstance(snapshot, SnapshotReader) and snapshot.boot_epoch == 9
+    again = data + event_bytes()
+    check(again)
+    assert isinstance(parse(again), Event)

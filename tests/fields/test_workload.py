@@ -120,5 +120,5 @@ def test_the_block_of_the_zones_own_processes() -> None:
 def test_strings_without_content() -> None:
     made = workloads(Attribution.CGROUP, b"aaa")
     one = thread(b"cpu=/aaa")
-    one.cgroups = Strings(b"")
+    one.cgroups = Strings([])
     assert made.of(one) is made.host

@@ -255,6 +255,8 @@ def fail_each(everything: bool, only: str) -> tuple[int, list[str]]:
     visits = dict(INJECTOR.visits)
     missed = [name for name in INJECTOR.names if name not in visits]
     print(f"{len(INJECTOR.names)} awaits, {len(visits)} reached; not reached: {' '.join(missed)}", flush=True)
+    functions = {name.rpartition(":")[0] for name in INJECTOR.names} - {name.rpartition(":")[0] for name in visits}
+    print(f"functions without any that is reached: {' '.join(sorted(functions))}", flush=True)
     injected = 0
     broken: list[str] = []
     for place in [name for name in INJECTOR.names if name in visits and only in name]:

@@ -12,35 +12,25 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Awaits that the run does not reach, or not always, and why
+# Functions none of whose awaits the run reaches, or not always, and why. What it does not reach in others is printed by the program.
 UNREACHED = {
-    "daemon:serve:": "signals; test_daemon.py has them",
-    "daemon:run.main:": "the same",
-    "daemon:Daemon.run:3": "metrics on a loopback address instead of a socket",
-    "ops/http:HttpServer.start:": "one of both, likewise",
-    "ops/ctl:get_status:": "of programs that ask the daemon",
-    "edera/control:ControlClient.get_zone:": "not used by the daemon",
-    "edera/control:ControlClient.host_status:": "not used by the daemon",
-    "edera/transport:Call.end:": "not used by the daemon",
-    "edera/transport:Link.aclose:3": "a peer that does not read",
-    "edera/control:Watch.__aenter__:4": "never left without an error",
-    "edera/zones:Zones._follow:1 leave": "never left without an error",
-    "edera/zones:Zones.run:1 leave": "never left without an error",
-    "edera/zones:Zones.run:3": "only after a bug of ours",
-    "edera/zones:Zones._follow:4": "seconds between lists",
-    "edera/zonestream:SnapshotBudget.": "snapshots above a megabyte; test_zonestream.py has them",
-    "edera/zonestream:ZoneStream._set_deadline:": "the same",
-    "edera/zonestream:ZoneStream._stream:6": "the same",
-    "edera/zonestream:ZoneStream._hand:2": "the same",
-    "edera/zonestream:ZoneStream._drain:": "bytes that come after Stop, or do not",
-    "edera/zonestream:ZoneStream._ended:": "an orderly end, which the host's restart may overtake",
-    "edera/zonestream:ZoneStream._read:1": "more than a turn's bytes at once",
-    "edera/zonestream:ZoneStream._read:4": "a zone that goes while it is read, likewise",
-    "edera/zonestream:ZoneStream._sleep:1": "never left without an error",
-    "edera/zonestream:ZoneStream.run:5": "quarantine, which is turned off here",
-    "falco/server:Server.": "consumers that are there when the daemon stops; test_server.py has them",
-    "ops/operations:Operations.processes:2": "a call for a zone of thousands of processes",
-    "ops/operations:tree:": "the same",
+    "daemon:serve": "signals; test_daemon.py has them",
+    "daemon:run.main": "the same",
+    "edera/control:ControlClient.get_zone": "not used by the daemon",
+    "edera/control:ControlClient.host_status": "not used by the daemon",
+    "edera/transport:Call.end": "not used by the daemon",
+    "edera/zonestream:SnapshotBudget.take": "snapshots above a megabyte; test_zonestream.py has them",
+    "edera/zonestream:SnapshotBudget.give": "the same",
+    "edera/zonestream:ZoneStream._set_deadline": "the same",
+    "edera/zonestream:ZoneStream._drain": "bytes that come after Stop, or do not",
+    "edera/zonestream:ZoneStream._ended": "an orderly end, which the host's restart may overtake",
+    "falco/server:Server.drain": "consumers that are there when the daemon stops; test_server.py has them",
+    "falco/server:Server.close": "the same",
+    "ops/operations:tree": "a zone of thousands of processes",
+    "ops/operations:Operations.types": "calls of ctl of which the scene makes some only",
+    "ops/ctl:Ctl.get_types": "the same",
+    "ops/ctl:Ctl.record": "the same",
+    "pipeline:ZonePipeline.snapshot": "a snapshot that takes longer than a slice, on a quick machine",
 }
 
 
@@ -53,9 +43,8 @@ def run(*arguments: str) -> str:
 @pytest.mark.timeout(1500)
 def test_the_nth_await_raises() -> None:
     said = run("raise")
-    missed = re.findall(r"not reached: (.*)", said)[0]
-    names = re.findall(r"\S+:\d+(?: enter| leave)?", missed)
-    assert [name for name in names if not name.startswith(tuple(UNREACHED))] == []
+    functions = re.findall(r"any that is reached: (.*)", said)[0].split()
+    assert set(functions) <= set(UNREACHED)
     assert int(re.findall(r"(\d+) failures, 0 did not hold", said)[0]) > 200
 
 

@@ -718,3 +718,23 @@ def test_the_last_member_counts_also_after_pieces() -> None:
     again = data + event_bytes()
     check(again)
     assert isinstance(parse(again), Event)
+
+
+def test_every_type_with_as_many_parameters_as_it_has_and_one_more() -> None:
+    for info in t.EVENTS:
+        if not info.old and not info.unused and info.nparams < wire.MAX_PARAMS:
+            event = parse(event_bytes(info.code, (b"x",) * (info.nparams + 1)))
+            assert isinstance(event, Event) and event.params == [b"x"] * info.nparams, info.code_name
+
+
+def test_a_parameter_that_ends_with_its_event_and_one_that_does_not() -> None:
+    head = b"\x48" + varint(t.PPME_SYSCALL_WRITE_X)
+    for size in (3, 200):
+        event = parse(field(2, head + field(7, field(3, b"x" * size))))
+        assert isinstance(event, Event) and event.params == [b"x" * size]
+    data = field(2, head + b"\x3a\x04\x1a\x00")
+    with pytest.raises(WireError):
+        parse_reply(data + b"\x1a\x00", 0, len(data))
+    for first in (b"\x18", b"\x50"):
+        with pytest.raises(WireError):
+            parse_reply(field(2, first), 0, 3)

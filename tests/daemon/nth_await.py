@@ -1,11 +1,13 @@
 """Whatever await of the daemon's fails, or the daemon is cancelled at whatever await.
 
-    python -m tests.daemon.nth_await raise|cancel [--all] [--only PLACE]
+    python -m tests.daemon.nth_await raise|cancel [--all] [--only PLACE] [--part K/N]
 
 raise: a failure costs at most the zone, connection or call whose await it was, and that comes back; at the daemon's own awaits on its way
 up or down it may end the daemon, which then leaves nothing behind. Each await is failed at its first visit, with --all at its first three,
 as a connection that is reset and as a bug of ours, with --all also as a time that is up.
 cancel: a daemon that is cancelled while it waits somewhere for the nth time, n = 1, 2, 3 ..., leaves nothing behind.
+
+--part 1/4: every fourth of them, so that four can run at a time: a run mostly waits.
 
 Prints what was done; exit code 1 if something did not hold.
 """
@@ -247,7 +249,7 @@ def check(ran: Ran, place: str, made: BaseException) -> None:
     assert not strange or place in CLOSING, f"nobody heard of {strange}"
 
 
-def fail_each(everything: bool, only: str) -> tuple[int, list[str]]:
+def fail_each(everything: bool, only: str, part: int, parts: int) -> tuple[int, list[str]]:
     """How many failures were injected, and what did not hold."""
     INJECTOR.watch()
     ran = run(Ran())
@@ -259,7 +261,7 @@ def fail_each(everything: bool, only: str) -> tuple[int, list[str]]:
     print(f"functions without any that is reached: {' '.join(sorted(functions))}", flush=True)
     injected = 0
     broken: list[str] = []
-    for place in [name for name in INJECTOR.names if name in visits and only in name]:
+    for place in [name for name in INJECTOR.names if name in visits and only in name][part::parts]:
         for nth in range(1, min(visits[place], 3 if everything else 1) + 1):
             for kind in list(FAILURES)[: None if everything else 2]:
                 made = FAILURES[kind]()
@@ -275,10 +277,10 @@ def fail_each(everything: bool, only: str) -> tuple[int, list[str]]:
     return injected, broken
 
 
-def cancel_each() -> tuple[int, list[str]]:
+def cancel_each(part: int, parts: int) -> tuple[int, list[str]]:
     """How often the daemon was cancelled, and what did not hold."""
     broken: list[str] = []
-    for nth in itertools.count(1):
+    for cancelled, nth in enumerate(itertools.count(part + 1, parts)):
         ran = Ran()
         suspensions = Suspensions(FILES, nth, ran.cancel)
         try:
@@ -291,7 +293,7 @@ def cancel_each() -> tuple[int, list[str]]:
             broken.append(f"cancelled at {suspensions.place} (the {nth}th): {type(error).__name__} {error}")
             print(broken[-1], flush=True)
         if not suspensions.place:
-            return nth - 1, broken
+            return cancelled, broken
     raise AssertionError
 
 
@@ -300,12 +302,14 @@ def main() -> int:
     parser.add_argument("what", choices=("raise", "cancel"))
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--only", default="", metavar="PLACE")
+    parser.add_argument("--part", default="1/1", metavar="K/N")
     options = parser.parse_args()
+    part, parts = (int(number) for number in options.part.split("/"))
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     logging.disable(logging.CRITICAL)
     warnings.filterwarnings("ignore", "coroutine '.*' was never awaited")  # what would have been awaited where we raise
     hurry()
-    count, broken = fail_each(options.all, options.only) if options.what == "raise" else cancel_each()
+    count, broken = fail_each(options.all, options.only, part - 1, parts) if options.what == "raise" else cancel_each(part - 1, parts)
     print(f"{count} {'failures' if options.what == 'raise' else 'cancellations'}, {len(broken)} did not hold")
     return 1 if broken else 0
 

@@ -81,10 +81,10 @@ async def test_one_zone(host: SimHost, link: Link) -> None:
 
 async def test_workloads_and_images(host: SimHost, link: Link) -> None:
     host.add_zone("one", None)
-    web_spec = SimWorkload("web", "docker.io/library/nginx:1.27", annotations={"a": "b"}, privileged=True, mounts=(("/srv", "/data"),))
+    web_spec = SimWorkload("web", "registry.local/library/nginx:1.27", annotations={"a": "b"}, privileged=True, mounts=(("/srv", "/data"),))
     web_spec.created_at = 1_700_000_000_000_000_000
     host.add_workload("one", web_spec)
-    host.add_workload("one", SimWorkload("side", "docker.io/library/nginx:1.27", image_config=b"{}"))
+    host.add_workload("one", SimWorkload("side", "registry.local/library/nginx:1.27", image_config=b"{}"))
     host.add_workload("one", SimWorkload("db", "postgres:17"))
     client = ControlClient(link)
     workloads = await client.list_workloads()
@@ -96,7 +96,7 @@ async def test_workloads_and_images(host: SimHost, link: Link) -> None:
     assert web.status.created_at == datetime.fromtimestamp(1_700_000_000, UTC)
     images = await client.list_images()
     assert {image.digest: image.names for image in images} == {
-        web.spec.image.digest: ["docker.io/library/nginx:1.27"], workloads[2].spec.image.digest: ["postgres:17"],
+        web.spec.image.digest: ["registry.local/library/nginx:1.27"], workloads[2].spec.image.digest: ["postgres:17"],
     }  # fmt: skip
     assert images[0].metadata.config == b"{}"
 

@@ -173,14 +173,17 @@ async def test_between_daemon_and_consumer(tmp_path: Path, monkeypatch: pytest.M
             assert len(ledger.entries) == max(ledger.entries) - min(ledger.entries) + 1
 
 
-async def test_between_daemon_and_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The plugin, loaded as Falco loads it: its connection is cut at random bytes while a zone is busy, and it comes back by itself."""
+@pytest.mark.timeout(180)  # the plugin waits longer each time before it tries again
+@pytest.mark.parametrize("where", ["random", "frames"])
+async def test_between_daemon_and_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    """The plugin, loaded as Falco loads it: its connection is cut at random bytes while a zone is busy, or a new one at each frame of its
+    first conversation, and it comes back by itself."""
     hurry(monkeypatch)
     shimcat = ROOT / "shim" / "shimcat"
     if not shimcat.exists():
         pytest.skip("the shim is not built: make shim")
     choose = random.Random(SEED)
-    limit, rounds = 1500, 8
+    limit = 1500 if where == "random" else 200
     recording = Recording(CAPTURE, limit)
     world = World(tmp_path)
     output, errors = tmp_path / "events", tmp_path / "shim.log"
@@ -199,8 +202,20 @@ async def test_between_daemon_and_plugin(tmp_path: Path, monkeypatch: pytest.Mon
                     await asyncio.sleep(0.01)
 
         await settled(1)
-        for lap in range(2, rounds + 2):
-            proxy.arm(Cut(ANY, True, choose.randrange(40, 400_000)))
+        if where == "random":
+            cuts = [Cut(ANY, True, choose.randrange(40, 400_000)) for _ in range(8)]
+        else:
+            cuts = []
+            for down, stream in ((True, bytes(proxy.recorded[0].down)), (False, bytes(proxy.recorded[0].up))):
+                places = frame_boundaries(stream)
+                assert len(places) >= 3
+                places += [place + 4 for place in places if place + 4 < len(stream)]  # within the next frame's header
+                cuts += [Cut(0, down, place) for place in dict.fromkeys(places)]
+            choose.shuffle(cuts)
+        for lap, cut in enumerate(cuts, 2):
+            proxy.arm(cut)
+            if cut.connection != ANY:
+                proxy.break_all()
             assert daemon.zones.resync(zone.id)
             await settled(lap)
             proxy.disarm()
@@ -220,7 +235,7 @@ async def test_between_daemon_and_plugin(tmp_path: Path, monkeypatch: pytest.Mon
             continue
         assert place in ((last[0], last[1] + 1), (last[0] + 1, 0)) and (place[1] or last[1] in (-1, limit - 1)), (last, place)
         last = place
-    assert last == (rounds, limit - 1), "the last event of the last lap"
-    assert connections == proxy.cuts + 1 > rounds // 2
+    assert last == (len(cuts), limit - 1), "the last event of the last lap"
+    assert connections >= proxy.cuts + 1 > len(cuts) // 2
     metrics = json.loads(errors.read_text().splitlines()[-1])
     assert metrics["missing"] == metrics["malformed"] == metrics["shed"] == 0

@@ -175,16 +175,17 @@ def _interfaces(interfaces: Iterable[Interface]) -> list[ZoneNetworkInterfaceSta
 class _Protocol(H2Protocol):
     """grpclib's, known to the host so that it can cut it, and with as many streams as the host allows."""
 
-    def __init__(self, host: SimHost, *args: Any) -> None:
+    def __init__(self, host: SimHost, server: _Server, *args: Any) -> None:
         super().__init__(*args)
         self._host = host
+        self._server = server
         self._transport: asyncio.BaseTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._transport = transport
         self._host._transports.add(transport)
-        if self._host._stopping:  # accepted just before the socket was closed
+        if self._host._server is not self._server:  # accepted just before the socket was closed; the host may listen anew by now
             cast(asyncio.WriteTransport, transport).abort()
             return
         self.connection._connection.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: self._host.max_streams})
@@ -205,7 +206,17 @@ class _Server(grpclib.server.Server):
 
     def _protocol_factory(self) -> H2Protocol:
         plain = super()._protocol_factory()
-        return _Protocol(self._host, plain.handler, plain.config, plain.h2_config)
+        return _Protocol(self._host, self, plain.handler, plain.config, plain.h2_config)
+
+    async def accept_no_more(self) -> None:
+        """asyncio forgets to close a connection that it has accepted and not set up yet when its server is closed: whoever made it
+        waits for an answer for ever. So let those be set up first. uvloop does not let its sockets be touched, and needs no help."""
+        loop = asyncio.get_running_loop()
+        for sock in cast(asyncio.Server, self._server).sockets:
+            with suppress(RuntimeError):
+                loop.remove_reader(sock.fileno())
+        for _ in range(3):
+            await asyncio.sleep(0)
 
 
 @final
@@ -226,7 +237,6 @@ class SimHost(ControlServiceBase):
         self.hears.set()
         self._all_closed = asyncio.Event()
         self._transports: set[asyncio.BaseTransport] = set()
-        self._stopping = False
         self._watchers: set[asyncio.Queue[WatchEventsReply]] = set()
         self._server: _Server | None = None
         self._next_domid = 1
@@ -247,17 +257,20 @@ class SimHost(ControlServiceBase):
         if self._server is not None:
             return
         self._unlink()
-        self.leaving = self._stopping = False
-        server = _Server(self)
-        await server.start(path=str(self.path))
-        self._server = server
+        self.leaving = False
+        server = self._server = _Server(self)
+        try:
+            await server.start(path=str(self.path))
+        except BaseException:
+            self._server = None
+            raise
 
     async def stop(self) -> None:
         """Close all connections at once and stop listening, as a daemon that is killed. Zones stay as they are."""
         server, self._server = self._server, None
         if server is None:
             return
-        self._stopping = True
+        await server.accept_no_more()
         server.close()
         for transport in list(self._transports):
             cast(asyncio.WriteTransport, transport).abort()  # uvloop's is no instance of it

@@ -125,7 +125,7 @@ def test_bad_input_is_one_line_with_its_place(tmp_path: Path, file: Path) -> Non
     bad = tmp_path / "bad.yaml"
     for content, words in (
         (b"- rule: A\n  condition: [a\n", "bad.yaml:3:1: not YAML"),
-        (b"- rule: A\n  condition: evt.type = open and\n  output: x\n", "bad.yaml:2:31: rule A: unexpected end, expected"),
+        (b"- rule: A\n  condition: evt.type = open and\n  output: x\n", "bad.yaml:2:33: rule A: unexpected end, expected"),
         (b"- macro: A\n  condition: proc.name in (a\n", "bad.yaml:2:29: macro A: unexpected end, expected"),
         (b"\xff\xfe- rule", "bad.yaml: not UTF-8 at byte 0"),
         (b"a: b\n", "bad.yaml:1:1: a rules file is a list"),

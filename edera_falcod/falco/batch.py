@@ -19,6 +19,7 @@ from typing import Final, final
 from librt.strings import BytesWriter, write_i32_le, write_i64_le
 from mypy_extensions import i32
 
+from ..fields.blocks import Numbers
 from ..fields.record import Record
 from ..state.block import Block
 from .frames import BATCH, BATCH_REDELIVERED, DEFINE, EVENT, HEADER_SIZE, KIND_SHIFT, RELEASE, encode_shed
@@ -34,21 +35,7 @@ _EVENT_WORD: Final = EVENT << KIND_SHIFT
 _RELEASE_CHUNK: Final = 1 << 16  # ids in one RELEASE item: 512 kB
 
 
-@final
-class Stamps:
-    """Gives every young generation its number, from 1 on."""
-
-    __slots__ = ("last",)
-
-    def __init__(self) -> None:
-        self.last = 0
-
-    def next(self) -> int:
-        self.last += 1
-        return self.last
-
-
-_STAMPS: Final = Stamps()
+_STAMPS: Final = Numbers()  # of young generations
 
 
 @final

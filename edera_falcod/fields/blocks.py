@@ -34,8 +34,8 @@ _SHOWN_FLAGS: Final = OVERLAY_LOWER | OVERLAY_UPPER | ROLE_CLIENT | ROLE_SERVER 
 
 
 @final
-class BlockIds:
-    """Gives every block its id: unique for the process's life, from 1 on."""
+class Numbers:
+    """Gives numbers, each once in the process's life, from 1 on: the ids of blocks, and of what else has to be told apart."""
 
     __slots__ = ("last",)
 
@@ -47,7 +47,7 @@ class BlockIds:
         return self.last
 
 
-IDS: Final = BlockIds()
+IDS: Final = Numbers()
 
 _etypes: Final[list[Block | None]] = [None] * t.PPM_EVENT_MAX
 _generic: Final[dict[int, Block]] = {}

@@ -6,6 +6,7 @@ redacted reads as before. Fields that are not known are emptied, since a newer z
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from .errors import EMPTY, WIRE_TYPE, WireError
@@ -18,8 +19,8 @@ BUFFERS: Final = 4
 ALL: Final = ARGUMENTS | ENVIRONMENT | BUFFERS
 NAMES: Final[dict[int, str]] = {ARGUMENTS: "arguments", ENVIRONMENT: "environment", BUFFERS: "buffers"}
 
-FILL: Final = 0x78  # x
-EQUALS: Final = 0x3D
+FILL: Final = b"x"
+EQUALS: Final = b"="
 
 _VARIANT: Final = 8  # the first byte says what follows, and stays
 _PARAM_LAST: Final = 5  # the highest field of ZoneKernelEventParam, ZoneKernelSyscallEvent, and ZoneKernelThreadInfo that is known
@@ -105,71 +106,59 @@ def _event(buf: bytes, out: bytearray, i: int, end: int, what: int) -> None:
         _param(buf, out, starts[index], ends[index], kind if kind & what else 0)
 
 
-def _param(buf: bytes, out: bytearray, i: int, end: int, kind: int) -> None:
-    """ZoneKernelEventParam: its data, and the text that a zone may have made of it."""
+def _members(buf: bytes, i: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """The fields of a message that have a length: the tag, and where the value begins and ends. Others hold numbers, and stay."""
     while i < end:
         field, i = tag(buf, i, end)
-        if field & 7 != BYTES:
+        if field & 7 == BYTES:
+            size, i = length(buf, i, end)
+            yield field, i, i + size
+            i += size
+        else:
             i = skip(buf, i, end, field)
-            continue
-        size, i = length(buf, i, end)
+
+
+def _param(buf: bytes, out: bytearray, i: int, end: int, kind: int) -> None:
+    """ZoneKernelEventParam: its data, and the text that a zone may have made of it."""
+    for field, start, stop in _members(buf, i, end):
         number = field >> 3
         if number > _PARAM_LAST:
-            _empty(out, i, i + size)
+            _empty(out, start, stop)
         elif kind & BUFFERS and number == 3:  # param_data
-            _overwrite(out, i + 1 if kind & _VARIANT else i, i + size)
+            _overwrite(out, start + 1 if kind & _VARIANT else start, stop)
         elif kind and number == 3:
-            _texts(out, i, i + size, kind == ENVIRONMENT)
+            _texts(out, start, stop, kind == ENVIRONMENT)
         elif kind and number == 4:  # param_pretty
-            _overwrite(out, i, i + size)
-        i += size
+            _overwrite(out, start, stop)
 
 
 def _snapshot(buf: bytes, out: bytearray, i: int, end: int, what: int) -> None:
     """ZoneKernelThreadSnapshotEvent."""
-    while i < end:
-        field, i = tag(buf, i, end)
-        if field & 7 != BYTES:
-            i = skip(buf, i, end, field)
-            continue
-        size, i = length(buf, i, end)
+    for field, start, stop in _members(buf, i, end):
         if field == 0x0A:  # 1 thread_info, an entry of the map
-            _entry(buf, out, i, i + size, what)
+            _entry(buf, out, start, stop, what)
         elif field >> 3 > 3:
-            _empty(out, i, i + size)
-        i += size
+            _empty(out, start, stop)
 
 
 def _entry(buf: bytes, out: bytearray, i: int, end: int, what: int) -> None:
-    while i < end:
-        field, i = tag(buf, i, end)
-        if field & 7 != BYTES:
-            i = skip(buf, i, end, field)
-            continue
-        size, i = length(buf, i, end)
+    for field, start, stop in _members(buf, i, end):
         if field == 0x12:
-            _thread(buf, out, i, i + size, what)
+            _thread(buf, out, start, stop, what)
         else:
-            _empty(out, i, i + size)
-        i += size
+            _empty(out, start, stop)
 
 
 def _thread(buf: bytes, out: bytearray, i: int, end: int, what: int) -> None:
     """ZoneKernelThreadInfo."""
-    while i < end:
-        field, i = tag(buf, i, end)
-        if field & 7 != BYTES:
-            i = skip(buf, i, end, field)
-            continue
-        size, i = length(buf, i, end)
+    for field, start, stop in _members(buf, i, end):
         number = field >> 3
         if number == 14 and what & ARGUMENTS:
-            _texts(out, i, i + size, False)
+            _texts(out, start, stop, False)
         elif number == 15 and what & ENVIRONMENT:
-            _texts(out, i, i + size, True)
+            _texts(out, start, stop, True)
         elif number > _THREAD_LAST:
-            _empty(out, i, i + size)
-        i += size
+            _empty(out, start, stop)
 
 
 def _texts(out: bytearray, i: int, end: int, names: bool) -> None:
@@ -187,10 +176,8 @@ def _texts(out: bytearray, i: int, end: int, names: bool) -> None:
 
 
 def _overwrite(out: bytearray, i: int, end: int) -> None:
-    for at in range(i, end):
-        out[at] = FILL
+    out[i:end] = FILL * (end - i)
 
 
 def _empty(out: bytearray, i: int, end: int) -> None:
-    for at in range(i, end):
-        out[at] = 0
+    out[i:end] = bytes(end - i)

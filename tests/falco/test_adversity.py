@@ -13,7 +13,7 @@ from edera_falcod.falco import frames
 from edera_falcod.falco.client import Client, ClientRefused, Disconnected
 from edera_falcod.falco.ring import Ring
 
-from .proxy import proxied
+from ..support.proxy import Cut, proxied
 from .records import block
 from .test_server import FIELDS, Daemon, collect, prefix_hash, running, until
 
@@ -54,12 +54,13 @@ async def test_cut_at_every_frame_boundary_and_at_random_bytes(tmp_path: Path) -
         await collect(whole, ring.head)
         await whole.close()
         await free(daemon)
-        cuts = boundaries(proxy.passed)
-        assert len(cuts) > 2 and cuts[-1] == len(proxy.passed)
-        cuts += [choose.randrange(1, len(proxy.passed)) for _ in range(60)]
+        passed = bytes(proxy.recorded[0].down)
+        cuts = boundaries(passed)
+        assert len(cuts) > 2 and cuts[-1] == len(passed)
+        cuts += [choose.randrange(1, len(passed)) for _ in range(60)]
         for cut in cuts:
             batch()
-            proxy.cut_after = max(cut, 1)
+            proxy.arm(Cut(0, True, max(cut, 1)))
             broken = client(proxy.path)
             try:
                 welcome = await broken.connect()
@@ -77,14 +78,14 @@ async def test_cut_at_every_frame_boundary_and_at_random_bytes(tmp_path: Path) -
             assert ring.verify() == []
             assert broken.missing == 0
             if choose.random() < 0.2:  # some progress in between
-                proxy.cut_after = None
+                proxy.disarm()
                 good = client(proxy.path)
                 await good.connect()
                 await collect(good, ring.head - ring.consumers["falco"].acknowledged)
                 good.ack(choose.randrange(ring.consumers["falco"].acknowledged + 1, ring.head + 1))
                 await good.close()
                 await free(daemon)
-        proxy.cut_after = None
+        proxy.disarm()
         final = client(proxy.path)
         await final.connect()
         first = ring.consumers["falco"].acknowledged + 1

@@ -14,8 +14,8 @@ from edera_falcod.edera.lifecycle import State
 from edera_falcod.falco import frames, notices
 from edera_falcod.sim.player import Play, Reopen
 
+from ..support.proxy import ANY, Cut, Flow, proxied
 from .ledger import Ledger, Reader, Recording, sums
-from .proxy import ANY, Cut, Flow, proxied
 from .support import CAPTURE, ROOT, World, hurry
 
 LIMIT = 40  # events of a conversation: long enough for several frames of each kind

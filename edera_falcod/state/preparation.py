@@ -157,6 +157,7 @@ def _fd_positions() -> list[int]:
 
 PREPARATION: Final[list[int]] = _preparations()
 FD_POSITION: Final[list[int]] = _fd_positions()  # -1: the event uses none, or creates it
-USES_FD: Final[list[bool]] = [info.flags & EF_USES_FD != 0 for info in EVENTS]
+# Not the old ioctl and dup events: they say that they use one and have none among their parameters
+USES_FD: Final[list[bool]] = [position >= 0 for position in FD_POSITION]
 # Events that have fd.* fields (sinsp_filtercheck_fd.cpp, extract_fd)
 HAS_FD: Final[list[bool]] = [info.flags & (EF_CREATES_FD | EF_USES_FD | EF_DESTROYS_FD) != 0 for info in EVENTS]

@@ -34,6 +34,7 @@ TIDS = (1, 2, 3, 4, 5, 6, 7, 100, 0, (1 << 64) - 1, 1 << 62, 1 << 63)
 NUMBERS = (0, 1, 2, 3, 4, 5, 1023, (1 << 64) - 1, (1 << 64) - 100, 1 << 31)
 TEXTS = (b"/", b"a", b"../..", b"/etc/passwd", b"//x/./y/../z", b"", b"\xff\xfe", b"\x1b[2J\n\0x", b"d" * 300, b"A=1", b"\xed\xa0\x80")
 PARSED = tuple(code for code in range(len(EVENTS)) if PARSERS[code] is not None and not EVENTS[code].old)
+CODES = PARSED + tuple(code for code in range(len(EVENTS)) if code not in PARSED)
 TUPLES = (b"", inet_tuple("1.1.1.1", 1, "2.2.2.2", 2), inet6_tuple(bytes(16), 1, bytes(15) + b"\1", 2), unix_tuple(1, 2, "/s"), b"\2\1")
 SOCKETS = (b"", inet("1.1.1.1", 2), inet6(bytes(16), 2), unix("/s"), b"\x02", b"\x63x")
 LONGEST = 200  # events: more of them make inputs slow, not better
@@ -76,7 +77,7 @@ def parameter(dice: Dice, kind: int) -> bytes:
 
 
 def drawn(dice: Dice, ts: int) -> Event:
-    code = PARSED[dice.number(2) % len(PARSED)]
+    code = CODES[dice.number(2) % len(CODES)]
     tid = signed(dice.pick(TIDS))
     return Event(ts, tid, dice.below(4), code, [parameter(dice, param.type) for param in EVENTS[code].params])
 

@@ -15,13 +15,22 @@ from .support import START, cloned, closed, event, event_of, executed, fd_of, fe
 
 def test_every_fd_position_is_a_fd() -> None:
     for code, info in enumerate(t.EVENTS):
-        if info.old or not info.params:
-            continue
-        if USES_FD[code] and info.is_exit:
-            assert FD_POSITION[code] >= 0, info.code_name
-        if FD_POSITION[code] >= 0:
-            assert info.params[FD_POSITION[code]].type == t.PT_FD, info.code_name
-            assert HAS_FD[code]
+        assert USES_FD[code] == (FD_POSITION[code] >= 0), info.code_name
+        if not info.old and info.params:
+            assert USES_FD[code] == (info.flags & t.EF_USES_FD != 0), info.code_name
+            if USES_FD[code]:
+                assert info.params[FD_POSITION[code]].type == t.PT_FD, info.code_name
+                assert HAS_FD[code]
+
+
+@pytest.mark.parametrize("count", range(10))
+def test_no_number_of_parameters_raises(count: int) -> None:
+    """Old events too, which no driver sends any more: of the zone's bytes anything may be among them."""
+    for code, info in enumerate(t.EVENTS):
+        zone = small_zone()
+        feed(zone, Event(START, 10, 0, code, [(7).to_bytes(8, "little")] * count))
+        if info.flags & t.EF_USES_FD and not info.flags & t.EF_CREATES_FD:
+            assert thread_of(zone, 10).last_fd == (7 if USES_FD[code] and count > FD_POSITION[code] else -1), info.code_name
 
 
 @pytest.mark.parametrize(

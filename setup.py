@@ -21,7 +21,7 @@ INTERPRETED = {
 # What of the other rooms is on an event's way; the rest of them is asyncio.
 SYNCHRONOUS = (
     "edera/frames.py", "edera/http2.py", "falco/accounting.py", "falco/batch.py", "falco/frames.py", "falco/intake.py", "falco/notices.py",
-    "falco/ring.py", "falco/zoneblock.py",
+    "falco/queue.py", "falco/ring.py", "falco/zoneblock.py",
 )  # fmt: skip
 
 # All in one library, so that calls within it need neither be looked up at run time nor stay calls.

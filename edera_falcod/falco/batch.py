@@ -20,7 +20,6 @@ from librt.strings import BytesWriter, write_i32_le, write_i64_le
 from mypy_extensions import i32
 
 from ..fields.blocks import Numbers
-from ..fields.record import Record
 from ..state.block import Block
 from .frames import BATCH, BATCH_REDELIVERED, DEFINE, EVENT, HEADER_SIZE, KIND_SHIFT, RELEASE, encode_shed
 from .ring import Consumer, Ring
@@ -66,8 +65,9 @@ class Batcher:
     def next(self) -> bytes:
         """What to send next: BATCH frames and, between them in their places, SHED frames; b"" when there is nothing."""
         consumer = self._consumer
-        waiting = consumer.waiting
-        if not waiting:
+        queue = consumer.queue
+        record = queue.next()
+        if record is None:
             if consumer.due > self._ring.head:
                 return b""
             shed = encode_shed(consumer.due, self._ring.head)
@@ -78,11 +78,10 @@ class Batcher:
         out.truncate(0)
         stamp = self._stamp
         last_sent = consumer.sent
-        redelivered = waiting[0].seq <= last_sent
+        redelivered = record.seq <= last_sent
         count = 0
         self._open()
-        while waiting:
-            record: Record = waiting[0]
+        while record is not None:
             seq = record.seq
             if redelivered and seq > last_sent:
                 self._close(True)
@@ -107,6 +106,7 @@ class Batcher:
             count += 1
             if len(out) > FRAME_TARGET or count == FRAME_EVENTS:
                 break
+            record = queue.next()
         if self._young_bytes > self._budget >> 1 or len(self._young) > BLOCK_COUNT >> 1:
             self._turn()
         self._close(redelivered)

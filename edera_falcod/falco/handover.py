@@ -46,7 +46,7 @@ def dump(ring: Ring, fields: int, hash: int) -> tuple[bytes, int]:
     consumers = [consumer for consumer in ring.consumers.values() if not consumer.ephemeral]
     wanted: dict[int, tuple[Record, int]] = {}
     for number, consumer in enumerate(consumers):
-        for record in (*consumer.unacknowledged, *consumer.waiting):
+        for record in (*consumer.queue.unacknowledged, *consumer.queue.waiting):
             wanted[record.seq] = (record, wanted.get(record.seq, (record, 0))[1] | 1 << number)
     zones = sorted({record.zone for record, _ in wanted.values()})
     head: dict[str, Any] = {
@@ -181,13 +181,12 @@ def _fill(
             share = consumer.share(ring.zones[record.zone])
             if not mask >> number & 1:
                 continue  # counted as before: it was acknowledged or told as lost by the daemon before us
-            consumer.waiting.append(record)
+            consumer.queue.append(record)
             share.before -= 1
             share.waiting += 1
             share.bytes += record.size
             consumer.bytes += record.size
-        while consumer.bytes > consumer.budget:
-            consumer.discard(consumer.waiting[0].seq + 1, RESTART)
+        consumer.shrink(consumer.budget, RESTART)
     for consumer in ring.consumers.values():
         for account in accounts.values():
             consumer.share(account)
@@ -216,7 +215,7 @@ def trim(ring: Ring) -> int:
     newest: list[Record] = []
     seen: set[int] = set()
     for consumer in ring.consumers.values():
-        for record in consumer.waiting:
+        for record in consumer.queue.waiting:
             if not consumer.ephemeral and record.seq not in seen:
                 seen.add(record.seq)
                 newest.append(record)

@@ -27,9 +27,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, final
 
+from mypy_extensions import i64
+
 from ..fields.record import Record
 from ..state.block import Block
 from .accounting import AGE, FORGOTTEN, OVERLOAD, TOO_LARGE, Share, ZoneAccount, fold_zone
+from .queue import Queue
 
 BUDGET: Final = 64 << 20  # bytes a consumer's queue may hold, by default
 MAX_AGE: Final = 600.0  # seconds that an event is kept for a consumer which does not take it, by default
@@ -78,7 +81,7 @@ class Consumer:
 
     __slots__ = (
         "_known", "_share", "acknowledged", "attached", "budget", "bytes", "connections", "declared", "detached_at", "dropped", "due",
-        "ephemeral", "name", "sent", "shares", "unacknowledged", "waiting", "wake",
+        "ephemeral", "name", "queue", "sent", "shares", "wake",
     )
 
     def __init__(self, name: str, budget: int, head: int, ephemeral: bool, declared: bool) -> None:
@@ -86,8 +89,7 @@ class Consumer:
         self.budget = budget
         self.ephemeral = ephemeral
         self.declared = declared  # by configuration: never forgotten
-        self.waiting: deque[Record] = deque()
-        self.unacknowledged: deque[Record] = deque()
+        self.queue = Queue()
         self.shares: dict[int, Share] = {}
         self._known = NOBODY  # index of the zone looked up last, and its share: events come in runs
         self._share: Share | None = None
@@ -128,20 +130,21 @@ class Consumer:
 
     def admits(self, index: int, priority: int, size: int) -> bool:
         """Whether a record of ``size`` charged bytes would be taken."""
-        free = self.budget - self.bytes - size
-        if free < 0:
-            return False
         share = self.share_of(index)
-        return share is None or share.bytes + size <= (free * FACTOR[priority]) >> 3
+        return self._room(0 if share is None else share.bytes, priority, size)
+
+    def _room(self, held: i64, priority: i64, size: i64) -> bool:
+        """Whether a zone that holds ``held`` bytes may have ``size`` more."""
+        free: i64 = self.budget - self.bytes - size
+        return free >= 0 and held + size <= (free * FACTOR[priority]) >> 3
 
     def offer(self, record: Record, share: Share) -> bool:
         size = record.size
-        free = self.budget - self.bytes - size
-        if free < 0 or share.bytes + size > (free * FACTOR[record.priority]) >> 3:
+        if not self._room(share.bytes, record.priority, size):
             share.drop(OVERLOAD)
             self.dropped += 1
             return False
-        self.waiting.append(record)
+        self.queue.append(record)
         share.waiting += 1
         share.bytes += size
         self.bytes += size
@@ -149,10 +152,10 @@ class Consumer:
 
     def take(self) -> Record | None:
         """The next record to send, now unacknowledged; None if nothing waits."""
-        if not self.waiting:
+        record = self.queue.next()
+        if record is None:
             return None
-        record = self.waiting.popleft()
-        self.unacknowledged.append(record)
+        self.queue.send()
         share = self._held(record)
         share.waiting -= 1
         share.unacknowledged += 1
@@ -167,9 +170,9 @@ class Consumer:
         """This record and all before are done; False if the consumer claims what it was not sent on this connection."""
         if seq >= self.due:
             return False
-        queue = self.unacknowledged
-        while queue and queue[0].seq <= seq:
-            record = queue.popleft()
+        queue = self.queue
+        while (record := queue.oldest()) is not None and record.seq <= seq:
+            queue.acknowledge()
             share = self._held(record)
             share.unacknowledged -= 1
             share.acknowledged += 1
@@ -187,15 +190,12 @@ class Consumer:
 
     def oldest(self) -> int:
         """The oldest sequence number that is queued, or one that is larger than any."""
-        if self.unacknowledged:
-            return self.unacknowledged[0].seq
-        return self.waiting[0].seq if self.waiting else 1 << 62
+        record = self.queue.oldest() or self.queue.next()
+        return 1 << 62 if record is None else record.seq
 
     def rewind(self) -> None:
         """The connection is gone: what was not acknowledged waits again, in front."""
-        while self.unacknowledged:
-            record = self.unacknowledged.pop()
-            self.waiting.appendleft(record)
+        for record in self.queue.rewind():
             share = self._held(record)
             share.unacknowledged -= 1
             share.waiting += 1
@@ -203,15 +203,23 @@ class Consumer:
 
     def discard(self, before: int, cause: str) -> int:
         """Drop what waits and is older than sequence number ``before``; returns how many."""
+        return self._discard(before, -1, cause)
+
+    def shrink(self, size: int, cause: str) -> int:
+        """Drop what waits, the oldest first, until at most ``size`` bytes are charged or nothing waits; returns how many."""
+        return self._discard(1 << 62, size, cause)
+
+    def _discard(self, before: int, size: int, cause: str) -> int:
+        """Drop what waits, as long as it is older than ``before`` and more than ``size`` bytes are charged."""
         count = 0
-        while self.waiting and self.waiting[0].seq < before:
-            record = self.waiting.popleft()
+        while (record := self.queue.next(count)) is not None and record.seq < before and self.bytes > size:
             share = self._held(record)
             share.waiting -= 1
             share.bytes -= record.size
             share.drop(cause)
             self.bytes -= record.size
             count += 1
+        self.queue.drop(count)
         self.dropped += count
         return count
 
@@ -473,7 +481,7 @@ class Ring:
             unacknowledged: dict[int, int] = {}
             charged = 0
             last = -1
-            for queue, counts in ((consumer.unacknowledged, unacknowledged), (consumer.waiting, waiting)):
+            for queue, counts in ((consumer.queue.unacknowledged, unacknowledged), (consumer.queue.waiting, waiting)):
                 for record in queue:
                     counts[record.zone] = counts.get(record.zone, 0) + 1
                     charged += record.size
@@ -481,7 +489,7 @@ class Ring:
                         wrong.append(f"{consumer.name}: {record.seq} is queued after {last}")
                     last = record.seq
             # Over the budget there may be what the consumer was sent before the budget was made smaller.
-            over = consumer.bytes > consumer.budget and bool(consumer.waiting) and consumer.waiting[-1].seq > consumer.sent
+            over = consumer.bytes > consumer.budget and last > consumer.sent
             if charged != consumer.bytes or over:
                 wrong.append(f"{consumer.name}: charged {consumer.bytes} of {consumer.budget} bytes, queues hold {charged}")
             for zone in self.zones.values():

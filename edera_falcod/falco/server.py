@@ -112,7 +112,7 @@ class Link(asyncio.Protocol):
                 "consumer disconnected",
                 consumer=consumer.name,
                 acknowledged=consumer.acknowledged,
-                waiting=len(consumer.waiting),
+                waiting=len(consumer.queue.waiting),
                 error=str(exc) if exc is not None else None,
             )
             server.changed()
@@ -172,7 +172,7 @@ class Link(asyncio.Protocol):
             software=hello.software,
             fields=hello.fields,
             acknowledged=consumer.acknowledged,
-            waiting=len(consumer.waiting),
+            waiting=len(consumer.queue.waiting),
         )
         self._timer = self._loop.call_later(PING_INTERVAL, self._ping)
         server.changed()
@@ -220,7 +220,7 @@ class Link(asyncio.Protocol):
         written = 0
         observe = self._server.delivered
         while self._writable:
-            first = consumer.waiting[0] if consumer.waiting else None
+            first = consumer.queue.next()
             fresh = first is not None and first.seq > consumer.sent and not consumer.ephemeral
             events = batcher.events
             data = batcher.next()
@@ -341,7 +341,7 @@ class Server:
     async def drain(self, limit: float) -> bool:
         """Wait at most ``limit`` seconds until connected consumers were sent all that waits for them; False if it took longer."""
         deadline = self.loop.time() + limit
-        while any(link.consumer is not None and link.consumer.waiting for link in self.links):
+        while any(link.consumer is not None and link.consumer.queue.waits for link in self.links):
             if self.loop.time() > deadline:
                 return False
             await asyncio.sleep(0.01)

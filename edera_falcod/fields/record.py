@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import final
 
 from librt.strings import BytesWriter, write_i64_le
+from mypy_extensions import mypyc_attr
 
 from ..scap import tables as t
 from ..scap.event import Event
@@ -24,6 +25,7 @@ from .workload import Workloads
 
 
 @final
+@mypyc_attr(acyclic=True)
 class Record:
     """One event as consumers get it. ``seq``: its place among the daemon's events. ``zone``: index of the zone's account. ``data``: the
     bytes of the EVENT item. ``blocks``: those that ``data`` names, of which a consumer has to know them (and what they refer to)

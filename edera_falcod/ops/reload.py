@@ -73,8 +73,7 @@ def resize(ring: Ring, size: int) -> None:
     ring.budget = size
     for consumer in ring.consumers.values():
         consumer.budget = size // EPHEMERAL_PART if consumer.ephemeral else size
-        while consumer.bytes > consumer.budget and consumer.waiting:
-            consumer.discard(consumer.waiting[0].seq + 1, OVERLOAD)
+        consumer.shrink(consumer.budget, OVERLOAD)
 
 
 def declare(ring: Ring, names: tuple[str, ...]) -> None:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from typing import final
 
+from mypy_extensions import mypyc_attr
+
 
 @final
+@mypyc_attr(acyclic=True)
 class Block:
     """``id``: unique for the daemon's life, never 0. ``kind``: one of the ``KIND_*`` of fields/layout. ``data``: the bytes.
     ``refs``: the blocks that ``data`` names by id; a consumer has to know them first. ``mark``: of the connection that was sent an event

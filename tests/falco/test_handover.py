@@ -51,8 +51,8 @@ def test_consumers_go_on_where_they_were() -> None:
     assert new.head == old.head
     for name in ("falco", "busy"):
         before, after = old.consumers[name], new.consumers[name]
-        assert [(one.seq, one.data, one.priority) for one in after.waiting] == [(one.seq, one.data, one.priority) for one in before.waiting]
-        for one, other in zip(after.waiting, before.waiting, strict=True):
+        for one, other in zip(after.queue.waiting, before.queue.waiting, strict=True):
+            assert (one.seq, one.data, one.priority) == (other.seq, other.data, other.priority)
             assert [(b.id, b.kind, b.data, [r.id for r in b.refs]) for b in one.blocks] == [
                 (b.id, b.kind, b.data, [r.id for r in b.refs]) for b in other.blocks
             ]
@@ -66,8 +66,8 @@ def test_a_smaller_buffer_keeps_the_newest_and_counts_the_rest() -> None:
     data, count = handover.dump(full(50), FIELDS, HASH)
     new = restored(data, budget=5000)
     falco = new.consumers["falco"]
-    assert falco.waiting[-1].seq == new.head and 0 < len(falco.waiting) < count
-    assert falco.shares[new.gone[0].index].dropped == {RESTART: count - len(falco.waiting)}
+    assert falco.queue.waiting[-1].seq == new.head and 0 < len(falco.queue.waiting) < count
+    assert falco.shares[new.gone[0].index].dropped == {RESTART: count - len(falco.queue.waiting)}
 
 
 def test_several_consumers_are_left_no_more_than_allowed() -> None:
@@ -99,7 +99,7 @@ def test_whatever_is_changed_is_refused_and_leaves_the_ring_as_it_was(data: st.D
         handover.restore(ring, bytes(good), lambda fields: HASH, 9, 1.0)
     except HandoverError:
         assert (ring.head, list(ring.zones), list(ring.consumers)) == (99, [0], ["falco"])
-        assert not ring.consumers["falco"].waiting
+        assert not ring.consumers["falco"].queue.waiting
     else:
         assert whole, "a change that the sum does not cover"
     assert ring.verify() == []
@@ -144,4 +144,4 @@ def test_more_records_after_it_have_higher_numbers() -> None:
     zone = new.add_zone("id", "name")
     zone.received += 1
     new.append(record(new, zone.index))
-    assert [one.seq for one in new.consumers["falco"].waiting] == [1, 2, 3, 4, 5, 6, 7]
+    assert [one.seq for one in new.consumers["falco"].queue.waiting] == [1, 2, 3, 4, 5, 6, 7]

@@ -28,7 +28,7 @@ def known(blocks: tuple[Block, ...]) -> BlockTable:
 def told(ring: Ring, name: str = "falco") -> list[tuple[str, str, int, str]]:
     """kind, zone, count and cause of the notices that wait for a consumer."""
     found: list[tuple[str, str, int, str]] = []
-    for one in ring.consumers[name].waiting:
+    for one in ring.consumers[name].queue.waiting:
         view = EventView(one.data, known(one.blocks))
         kind = view.event.text(slots.EDERA_NOTICE_KIND)
         if kind is not None:
@@ -44,7 +44,7 @@ def test_a_notice_is_an_event_that_rules_can_match() -> None:
     consumer = ring.declare("falco")
     zone.block = zone_block("id-1", "web", tainted=True)
     Notices(ring).tell(notices.GAP, "events may\0 be\nmissing", 123, zone, "stream_lost", 7)
-    (one,) = consumer.waiting
+    (one,) = consumer.queue.waiting
     view = EventView(one.data, known(one.blocks))
     wanted = {
         "edera.notice.kind": "gap",
@@ -148,7 +148,7 @@ def test_a_zone_block_says_what_is_known_and_nothing_else() -> None:
     zone = ring.add_zone("id", "")
     zone.block = full
     Notices(ring).tell(notices.GAP, "x", 1, zone)
-    (one,) = ring.consumers["falco"].waiting
+    (one,) = ring.consumers["falco"].queue.waiting
     for block in one.blocks:
         table.define(block.id, block.kind, block.data)
     view = EventView(one.data, table)

@@ -80,15 +80,16 @@ def test_a_smaller_budget_leaves_what_the_consumer_is_working_on() -> None:
         put(ring, zone.index, b"x" * 3000)
     assert [consumer.take() is not None for _ in range(3)] == [True] * 3
     reload.resize(ring, 5000)
-    assert (len(consumer.unacknowledged), len(consumer.waiting), consumer.shares[zone.index].dropped) == (3, 0, {accounting.OVERLOAD: 2})
+    assert (len(consumer.queue.unacknowledged), len(consumer.queue.waiting)) == (3, 0)
+    assert consumer.shares[zone.index].dropped == {accounting.OVERLOAD: 2}
     assert ring.verify() == []
     ring.detach(consumer, 0.0)
     put(ring, zone.index)
-    assert ring.verify() == [] and len(consumer.waiting) == 3, "and nothing new until there is room"
+    assert ring.verify() == [] and len(consumer.queue.waiting) == 3, "and nothing new until there is room"
     ring.attach("falco")
     assert drain(consumer) == [1, 2, 3] and consumer.acknowledge(3)
     put(ring, zone.index)
-    assert len(consumer.waiting) == 1 and ring.verify() == []
+    assert len(consumer.queue.waiting) == 1 and ring.verify() == []
 
 
 def test_one_connection_a_name_and_a_limit_of_names() -> None:
@@ -157,9 +158,9 @@ def test_the_age_bound_drops_what_nobody_took() -> None:
         ring.tick(float(second))
     put(ring, zone.index)
     ring.tick(10.0)
-    assert len(consumer.waiting) == 2  # the first came after second 0 and may be younger than 10 s
+    assert len(consumer.queue.waiting) == 2  # the first came after second 0 and may be younger than 10 s
     ring.tick(11.0)
-    assert [r.seq for r in consumer.waiting] == [2]
+    assert [r.seq for r in consumer.queue.waiting] == [2]
     assert consumer.shares[zone.index].dropped == {accounting.AGE: 1}
     assert ring.verify() == []
 
@@ -260,7 +261,7 @@ def test_blocks_that_came_with_a_refused_record_cannot_ride_along_for_nothing() 
         big = block(b"e" * 100_000)
         put(ring, zone.index, blocks=(big,), priority=LOW)  # often refused, for it is large
         put(ring, zone.index, blocks=(big,), priority=LOW)  # small itself, but keeps the block alive
-    for one in consumer.waiting:
+    for one in consumer.queue.waiting:
         for other in one.blocks:
             held[other.id] = len(other.data)
     assert sum(held.values()) <= ring.budget
@@ -413,7 +414,7 @@ class Schedules(RuleBasedStateMachine):
         assert self.ring.head == old.head and set(self.ring.consumers) == set(old.consumers) | ({"falco"} if known else set())
         for name, before in old.consumers.items():
             consumer = self.ring.consumers[name]
-            kept, there = [one.seq for one in before.waiting], [one.seq for one in consumer.waiting]
+            kept, there = [one.seq for one in before.queue.waiting], [one.seq for one in consumer.queue.waiting]
             assert there == kept[len(kept) - len(there) :], "the newest, in order"
             lost = sum([share.dropped.get(accounting.RESTART, 0) for share in consumer.shares.values()])
             assert lost == len(kept) - len(there)

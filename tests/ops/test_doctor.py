@@ -77,7 +77,7 @@ async def test_losses_and_absent_consumers_are_found(tmp_path: Path) -> None:
         one.host.add_zone("a", CAPTURE, FAST, limit=20)
         await until(lambda: one.daemon.pipelines.by_id and one.account("a").received >= 20)
         consumer = one.daemon.ring.consumers["falco"]
-        consumer.discard(consumer.waiting[5].seq, "overload")
+        consumer.discard(consumer.queue.waiting[5].seq, "overload")
         _, found = await run(one)
         assert of(found, "Drops") == ["wrong"]
         assert of(found, "Consumer") == ["wrong"]

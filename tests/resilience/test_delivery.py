@@ -75,13 +75,13 @@ async def test_what_nobody_takes_is_kept_for_so_long_and_no_longer(tmp_path: Pat
         world.host.add_zone("a", CAPTURE, Play(speed=0), limit=LIMIT)
         falco = daemon.ring.consumers["falco"]
         await until(lambda: sum(share.waiting for share in falco.shares.values()) >= LIMIT + 2)
-        kept = len(falco.waiting)
+        kept = len(falco.queue.waiting)
         other = Ledger()
         briefly = Reader(world.falco, other, "other")  # comes once, and not again
         briefly.start()
         await until(lambda: "other" in daemon.ring.consumers)
         await briefly.stop()
-        await until(lambda: not any(one.seq <= kept for one in falco.waiting) and falco.dropped >= kept)
+        await until(lambda: not any(one.seq <= kept for one in falco.queue.waiting) and falco.dropped >= kept)
         assert sums(world.status()) == []
         await until(lambda: "other" not in daemon.ring.consumers)
         ledger = Ledger()
@@ -129,7 +129,7 @@ async def test_consumers_do_not_slow_each_other(tmp_path: Path) -> None:
         for lap in range(2, 6):
             assert daemon.zones.resync(zone.id)
             await reader.until(lambda n=lap: len(ledger.events("a")) == n * LIMIT)  # type: ignore[misc]
-        await until(lambda: daemon.ring.consumers["falco"].bytes == 0 or len(daemon.ring.consumers["falco"].unacknowledged) < LIMIT)
+        await until(lambda: daemon.ring.consumers["falco"].bytes == 0 or len(daemon.ring.consumers["falco"].queue.unacknowledged) < LIMIT)
         assert daemon.ring.consumers["lazy"].bytes > daemon.ring.consumers["falco"].bytes
         for one in (lazy, passing, reader):
             await one.stop()
@@ -173,7 +173,7 @@ async def test_a_flooding_zone_takes_nothing_from_a_quiet_one_and_the_end_of_an_
         ledger = Ledger()
         reader = Reader(world.falco, ledger)
         reader.start()
-        await reader.until(lambda: falco.bytes == 0 or not falco.waiting)
+        await reader.until(lambda: falco.bytes == 0 or not falco.queue.waiting)
         drained = time.monotonic() - began
         await reader.until(lambda: ledger.notices(notices.OVERLOAD_ENDS))
         await reader.until(lambda: ledger.check({"quiet": quiet}) or ledger.told == falco.dropped)

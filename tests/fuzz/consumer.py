@@ -18,9 +18,10 @@ from edera_falcod.falco.server import Registry, Server
 from tests.falco.records import record
 
 from .dice import Dice
+from .loop import Loop
 
 FIELDS = 10
-LONG = 5.0  # seconds: a connection that is neither answered nor closed
+LONG = 5.0  # seconds of the loop's clock: a connection that is neither answered nor closed
 
 
 def prefix_hash(fields: int) -> int:
@@ -48,7 +49,7 @@ class Rig:
     """A server with a zone, a peer that is always there, and an event loop that is run from outside."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
+        self.loop = Loop()
         self.ring = Ring(1 << 20)
         self.zone = self.ring.add_zone("z", "zone")
         self.listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -82,7 +83,9 @@ class Rig:
 
     async def peer_has(self, seq: int) -> None:
         while self.due <= seq:
-            for frame in self.peer.feed(await asyncio.wait_for(self.loop.sock_recv(self.peer_socket, 1 << 16), LONG)):
+            data = await asyncio.wait_for(self.loop.sock_recv(self.peer_socket, 1 << 16), LONG)
+            assert data, "the peer was dropped"
+            for frame in self.peer.feed(data):
                 assert frame.type in (frames.BATCH, frames.PING), frame.type
                 if frame.type == frames.BATCH:
                     for item in frames.items(frame.payload):

@@ -14,9 +14,11 @@ import structlog
 from grpclib.client import Channel
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from h2.events import StreamEnded, StreamReset
+from h2.events import DataReceived, StreamEnded, StreamReset
 
+from edera_falcod.edera.sink import Verdict, ZoneInfo
 from edera_falcod.edera.zones import Zones
+from edera_falcod.edera.zonestream import ZoneStream
 from edera_falcod.falco.notices import Notices
 from edera_falcod.falco.ring import Ring
 from edera_falcod.ops.access import SERVICE
@@ -26,19 +28,24 @@ from edera_falcod.ops.operations import Operations, Reloaded
 from edera_falcod.ops.proto.ctl import (
     CtlStub,
     GetHealthReply,
+    GetProcessesRequest,
     GetStatusReply,
     GetStatusRequest,
     GetSyscallsReply,
+    GetTypesRequest,
     GetZoneRequest,
+    RecordRequest,
     ResyncRequest,
     ZoneStatus,
 )
 from edera_falcod.ops.record import Recorder
 from edera_falcod.pipeline import Pipelines
 
+from . import captured
 from .dice import Dice
+from .loop import Loop
 
-LONG = 5.0  # seconds: neither answered nor closed
+LONG = 5.0  # seconds of the loop's clock: neither answered nor closed
 CALL, RAW, HTTP = range(3)
 METHODS = (
     "GetStatus", "GetZone", "GetProcesses", "GetHealth", "Resync", "SetLogLevel", "Reload", "GetSyscalls", "Record", "GetTypes", "Nothing",
@@ -54,7 +61,11 @@ def corpus() -> list[bytes]:
     return [
         *[bytes([CALL, index]) for index in range(len(METHODS))],
         bytes([CALL, 1]) + bytes(GetZoneRequest(zone="web")),
+        bytes([CALL, 2]) + bytes(GetProcessesRequest(zone="web", arguments=True)),
         bytes([CALL, 4]) + bytes(ResyncRequest(all=True)),
+        bytes([CALL, 8]) + bytes(RecordRequest(zone="web")),
+        bytes([CALL, 8]) + bytes(RecordRequest(zone=captured.ZONE, keep_arguments=True, keep_environment=True, max_bytes=500)),
+        bytes([CALL, 9]) + bytes(GetTypesRequest(zone=captured.ZONE[:4])),
         bytes([RAW]) + connection.data_to_send(),
         bytes([HTTP]) + b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n",
         bytes([HTTP]) + b"HEAD /livez?x HTTP/1.0\r\n\r\n",
@@ -70,11 +81,11 @@ def _headers(method: str) -> list[tuple[str, str]]:
 
 
 class Rig:
-    """The ctl service and the metrics endpoint of a daemon without zones, and an event loop that is run from outside."""
+    """The ctl service and the metrics endpoint of a daemon with one zone, and an event loop that is run from outside."""
 
     def __init__(self) -> None:
         logging.getLogger("grpclib.server").disabled = True  # it tells every error of a caller with its traceback
-        self.loop = asyncio.new_event_loop()
+        self.loop = Loop()
         self.errors: list[dict[str, object]] = []
         self.loop.set_exception_handler(lambda loop, context: self.errors.append(context))
         self.inputs = 0
@@ -93,6 +104,13 @@ class Rig:
         ring = Ring()
         pipelines = Pipelines(ring, Notices(ring, True), None, structlog.get_logger())
         zones = Zones("/nowhere", pipelines)
+        zone = ZoneInfo(captured.ZONE, "web")
+        self.stream = ZoneStream(zone, zones._links, pipelines, zones._settings, zones._budget, lambda: True, zones._busy)
+        zones.streams[zone.id] = self.stream
+        pipelines.zone_changed(zone)
+        self.replies = captured.snapshots()[:1] + captured.replies()
+        assert await pipelines.snapshot(zone.id, self.replies[0]) is Verdict.OK
+        assert pipelines.messages(zone.id, self.replies, 1)[0] == len(self.replies)
         operations = Operations(
             zones=zones,
             pipelines=pipelines.by_id,
@@ -126,7 +144,8 @@ class Rig:
         return answer
 
     async def call(self, method: str, body: bytes) -> None:
-        """A call in a well-formed connection, whose request may be hostile: it is answered."""
+        """A call in a well-formed connection, whose request may be hostile: it is answered. A recording, which only its caller ends, is
+        taken as far as what the zone sends first."""
         connection = H2Connection(H2Configuration(client_side=True))
         connection.initiate_connection()
         connection.send_headers(1, _headers(method))
@@ -134,9 +153,17 @@ class Rig:
         with await self.connected(self.ctl_socket) as sock:
             async with asyncio.timeout(LONG):
                 await self.loop.sock_sendall(sock, connection.data_to_send())
+                pieces = 0
                 while part := await self.loop.sock_recv(sock, 1 << 16):
-                    if any(isinstance(event, StreamEnded | StreamReset) for event in connection.receive_data(part)):
+                    events = connection.receive_data(part)
+                    if any(isinstance(event, StreamEnded | StreamReset) for event in events):
                         return
+                    if method == "Record" and any(isinstance(event, DataReceived) for event in events):
+                        pieces += 1
+                        if pieces > 1:
+                            return
+                        for tap in self.stream.taps:
+                            tap(self.replies)
         raise AssertionError("the connection was closed without an answer")
 
     async def well(self) -> None:

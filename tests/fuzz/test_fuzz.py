@@ -3,10 +3,13 @@ for longer. FUZZ_SECONDS=n: each for n seconds here too."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import importlib
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ import pytest
 from tests.shim.fuzzers import figures
 
 from . import NAMES
+from .loop import STEP, Loop
 
 ROOT = Path(__file__).resolve().parents[2]
 FOUND = Path(__file__).parent / "found"
@@ -22,10 +26,28 @@ SECONDS = int(os.environ.get("FUZZ_SECONDS", "2"))
 
 def test_none_is_left_out() -> None:
     modules = {file.stem for file in Path(__file__).parent.glob("*.py")}
-    assert modules - {"__init__", "engine", "dice", "captured", "test_fuzz"} == set(NAMES)
+    assert modules - {"__init__", "engine", "dice", "captured", "loop", "test_fuzz"} == set(NAMES)
     assert {file.name for file in FOUND.iterdir()} <= set(NAMES)
     for name in NAMES:
         assert (importlib.import_module(f"tests.fuzz.{name}").__doc__ or "").startswith("Invariant: ")
+
+
+def test_time_that_a_stopped_process_does_not_notice() -> None:
+    async def stopped() -> None:
+        async with asyncio.timeout(4 * STEP):
+            time.sleep(6 * STEP)  # noqa: ASYNC251 - as if by SIGSTOP
+            await asyncio.sleep(STEP)
+
+    async def hangs() -> None:
+        async with asyncio.timeout(4 * STEP):
+            await asyncio.Event().wait()
+
+    with contextlib.closing(Loop()) as loop:
+        loop.run_until_complete(stopped())
+        started = time.monotonic()
+        with pytest.raises(TimeoutError):
+            loop.run_until_complete(hangs())
+        assert time.monotonic() - started > 3 * STEP
 
 
 @pytest.mark.parametrize("name", NAMES)

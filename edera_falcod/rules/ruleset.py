@@ -143,8 +143,11 @@ class _Reader:
     def check(self, kind: str, key: Node, value: Node) -> None:
         """Raises RulesError for a value that Falco would not take either."""
         name = str(key.value)
-        if name == kind and kind in ("rule", "macro", "list") and not isinstance(value, ScalarNode):
-            raise self.fail(key, f"the name of a {kind} is a text")
+        if name == kind and kind in ("rule", "macro", "list"):
+            if not isinstance(value, ScalarNode):
+                raise self.fail(key, f"the name of a {kind} is a text")
+            if not value.value or str(value.tag).endswith(":null"):
+                raise self.fail(key, f"the {kind} has no name")
         if name in TEXTS and not isinstance(value, ScalarNode):
             raise self.fail(key, f"{name} is a text")
         if name not in LISTS or (isinstance(value, ScalarNode) and not value.value):

@@ -4,7 +4,7 @@ snapshot can carry things.
 Not carried: threads of which nothing but the tid is known; when a program was started (libsinsp counts from the snapshot);
 names of files as a program gave them; the role of an IPv4 socket, which is guessed from the ports that the zone listens on, and
 with it the order of its ends; what lies in a socket's memory beyond its view; that a process calls itself a subreaper; exits of
-the last two seconds.
+the last two seconds; that a main thread exited before the other threads of its process.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ from .zone import ZoneState
 
 
 def export_threads(zone: ZoneState) -> list[SnapshotThread]:
-    """All threads with their files, without those whose removal is only put off until the next event."""
+    """All threads with their files. Of the dead only main threads of processes that live: files and environment are theirs. The others
+    are gone with the next event."""
     closing = zone.find_thread(zone.closed_tid) if zone.closed else None
     table = zone.fd_table(closing) if closing is not None else None
     told: list[SnapshotThread] = []
     for thread in zone.threads.values():
         if thread.group is None:
             continue
-        if zone.doomed and thread.tid == zone.doomed_tid and (not thread.is_main() or thread.group.alive == 0):
+        if thread.is_dead() and (not thread.is_main() or thread.group.alive == 0):
             continue
         one = export_thread(thread)
         if thread.fds is not None:

@@ -554,6 +554,9 @@ def test_whatever_it_makes_is_a_rules_file_that_needs_nothing_more(first: str, s
         ("- macro: a0\n  condition: evt.num = 1\n" + "".join(f"- macro: a{n}\n  condition: a{n - 1} or a{n - 1}\n" for n in range(1, 40))
          + "- rule: A\n  condition: a39\n  output: x\n", "comparisons with all macros put in"),
         ("- rule: [A]\n  condition: evt.num = 1\n", "f.yaml:1:3: the name of a rule is a text"),
+        ("- rule: !=A\n  condition: evt.num = 1\n  output: x\n", "f.yaml:1:3: the rule has no name"),
+        ("- list: ''\n  items: [x]\n", "f.yaml:1:3: the list has no name"),
+        ("- macro: ~\n  condition: evt.num = 1\n", "f.yaml:1:3: the macro has no name"),
         ("- rule: A\n  condition: [evt.num = 1]\n  output: x\n", "f.yaml:2:3: condition is a text"),
         ("- list: A\n  items: x\n", "f.yaml:2:3: items is a list"),
         ("- rule: A\n  condition: evt.num = 1\n  output: x\n  exceptions: x\n", "f.yaml:4:3: exceptions is a list"),

@@ -112,6 +112,8 @@ def test_what_is_due_to_be_removed_is_not_exported() -> None:
     assert 10 not in zone_from(export_threads(zone)).threads
     feed(zone, exited(20))
     assert 20 in zone_from(export_threads(zone)).threads  # its threads live
+    feed(zone, *[exited(tid) for tid in list(thread_of(zone, 20).group.threads) if tid != 20])  # type: ignore[union-attr]
+    assert zone.threads[20].is_dead() and 20 not in zone_from(export_threads(zone)).threads  # with the last of them it is gone
 
 
 def test_the_export_of_an_import_is_the_same() -> None:

@@ -63,8 +63,7 @@ class Source:
         """At least one and at most ``size`` bytes, empty at the end of the last member."""
         while not self.ended:
             inflate = self.inflate
-            if inflate is None:
-                return b""
+            assert inflate is not None  # only compressed files come here
             if inflate.eof:  # another member may follow
                 self.packed = inflate.unused_data or self._fill(_GZIP_CHUNK)
                 if not self.packed.strip(b"\0"):  # gzip allows padding

@@ -155,10 +155,7 @@ def read_capture(stream: BinaryIO) -> Capture:
     block = read_block(source)
     if block is None:
         raise CaptureError(0, "the file is empty")
-    kind, body = block
-    if kind != SECTION:
-        raise CaptureError(0, f"not a scap capture: the file begins with {kind:#010x}")
-    _check_section(body)
+    _check_section(block[1])  # nothing else begins a file
 
     capture = Capture(source)
     threads: dict[int, SnapshotThread] = {}
@@ -434,14 +431,14 @@ def _read_event(kind: int, body: Body) -> CaptureEvent | None:
 def _count_params(body: Body, end: int, most: int) -> int:
     """The number of parameters of an event whose header does not have it: the most, not above the table's, whose lengths and
     values fill the event exactly. As libscap infers it."""
-    for count in range(min(most, MAX_PARAMS), -1, -1):
+    count = min(most, MAX_PARAMS)
+    while True:  # none fills the event, or leaves some of it
         at = body.at + 2 * count
-        if at > end:
-            continue
-        lengths: tuple[int, ...] = struct.unpack_from(f"<{count}H", body.data, body.at)
-        filled = at + sum(lengths)
-        if filled == end:
-            return count
-        if filled < end:
-            break
-    raise body.fail("the number of an event's parameters cannot be told")
+        if at <= end:
+            lengths: tuple[int, ...] = struct.unpack_from(f"<{count}H", body.data, body.at)
+            filled = at + sum(lengths)
+            if filled == end:
+                return count
+            if filled < end:
+                raise body.fail("the number of an event's parameters cannot be told")
+        count -= 1

@@ -234,7 +234,7 @@ class SnapshotReader:
                 thread.vmsize_kb = value & MASK32
             elif number == 30:
                 thread.vmrss_kb = value & MASK32
-            elif number == 31:
+            else:  # 31
                 thread.vmswap_kb = value & MASK32
         elif number == 32:
             thread.pfmajor = value

@@ -213,8 +213,9 @@ class ThreadTable:
 
     def _erase(self, thread: Thread) -> None:
         """Out of the table, its group and its parent's children, whatever they say."""
-        if self.threads.get(thread.tid) is thread:
-            del self.threads[thread.tid]
+        if self.threads.get(thread.tid) is not thread:
+            return  # room was made while its children were given away, and it went then
+        del self.threads[thread.tid]
         self._drop(thread.args)
         self._drop(thread.env)
         self._drop(thread.cgroups)
@@ -290,8 +291,7 @@ class ThreadTable:
             group = parent.group
             if group is not None and group.reaper and group.alive > 0:
                 found = _first_alive(group, thread)
-                if found is not None:
-                    return None if self._is_below(found, thread) else found
+                return None if found is None or self._is_below(found, thread) else found
             parent = self.threads.get(parent.ptid)
         return None
 

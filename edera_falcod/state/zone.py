@@ -117,10 +117,9 @@ class ZoneState:
         if self.closed:
             self.closed = False
             closer = self.threads.get(self.closed_tid)
-            if closer is not None:
-                files = self.fd_table(closer)
-                if files is not None:
-                    files.remove(self.closed_fd)
+            files = self.fd_table(closer) if closer is not None else None
+            if files is not None:
+                files.remove(self.closed_fd)
         self.exectime = 0
         self.cpu_user = -1
         self.cpu_system = -1

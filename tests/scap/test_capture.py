@@ -98,6 +98,15 @@ def test_streams_that_give_little_at_a_time() -> None:
         assert len(list(read_capture(Slow(data)).events())) == 2
 
 
+def test_nothing_comes_after_the_end() -> None:
+    capture, _ = read(SMALL)
+    assert capture.next_event() is None and list(capture.events()) == []
+    for data in (b"abc", gzip.compress(b"abc")):
+        source = format_blocks.Source(io.BytesIO(data))
+        assert [source.read(2), source.read(2), source.read(2), source.read(2)] == [b"ab", b"c", b"", b""]
+        assert source.offset == 3
+
+
 @pytest.mark.parametrize("version", range(1, 10))
 def test_thread_list_versions(version: int) -> None:
     capture, _ = read(HEAD + b.threads(version, [b.thread(version, 5), b.thread(version, 7)]) + CLOSE)
@@ -200,6 +209,16 @@ def test_event_blocks(kind: int, count: int) -> None:
     assert events[0].flags == (0 if kind in (b.EV, b.EV2, b.EV2_LARGE) else 9)
 
 
+@pytest.mark.parametrize("code", [t.PPME_NOTIFICATION_E, t.PPME_INFRASTRUCTURE_EVENT_E])
+def test_old_recorders_wrote_a_length_that_is_three_too_long(code: int) -> None:
+    params = [b"id\0", b"text\0"]
+    lengths = struct.pack("<HH", *[len(param) for param in params])
+    size = 22 + len(lengths) + sum(len(param) for param in params)
+    body = struct.pack("<HQqIH", 0, 1, 1, size + 3, code) + lengths + b"".join(params)
+    _, events = read(HEAD + b.block(b.EV, body))
+    assert events[0].code == code and events[0].params == params
+
+
 def test_large_parameters() -> None:
     _, events = read(HEAD + b.event(b.EV2_LARGE, 1, 1, t.PPME_PLUGINEVENT_E, [b"\1\0\0\0", b"x" * 200_000]))
     assert len(events[0].params[1]) == 200_000
@@ -218,6 +237,7 @@ def test_events_beyond_the_table_are_skipped() -> None:
         (b"\x1f\x8b" + bytes(30), "damaged"),
         (gzip.compress(b""), "empty"),
         (b"PK\3\4 not a capture at all", "not a scap capture"),
+        (b.machine() + CLOSE, "begins with 0x00000201"),
         (b.section(magic=0x4D3C2B1A), "other byte order"),
         (b.section(magic=1), "not a scap capture"),
         (b.section(major=2), "version 2"),
@@ -238,6 +258,8 @@ def test_events_beyond_the_table_are_skipped() -> None:
         (HEAD + b.fds(2, 5, [struct.pack("<I", 3) + bytes(20)]), "3 bytes long"),
         (HEAD + b.interfaces(2, [(9, bytes(4), b"x")]), "unknown type 9"),
         (HEAD + b.interfaces(1, [(1, bytes(4), b"x" * 1024)]), "1024 bytes long"),
+        (HEAD + b.block(b.INTERFACES[2], struct.pack("<I", 40) + bytes(20)), "40 bytes long, 20 are left"),
+        (HEAD + b.block(b.INTERFACES[2], struct.pack("<IHH", 4, 1, 2) + bytes(24)), "longer than its length"),
         (HEAD + b.block(b.EV2, bytes(10)), "ends within an event header"),
         (HEAD + b.block(b.EV2, struct.pack("<HQqIHI", 0, 1, 1, 26 + 2, t.PPME_SYSCALL_CLOSE_X, 1) + b"\x09\0"), "within parameter 0"),
         (HEAD + b.block(b.EV2, struct.pack("<HQqIHI", 0, 1, 1, 27, t.PPME_SYSCALL_CLOSE_X, 1) + b"\0\0"), "within its 1 lengths"),

@@ -13,6 +13,14 @@ from edera_falcod.scap import format as fmt
 from edera_falcod.scap import tables
 from edera_falcod.scap.schema import FlagTable
 
+
+@pytest.fixture(params=[False, True], ids=["interpreted", "as compiled"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Some functions go another way where loops are compiled; both mean the same. (The compiled core has one way, whatever is set.)"""
+    monkeypatch.setattr(fmt, "COMPILED", request.param)
+    return bool(request.param)
+
+
 FILE_FLAGS = tables.FLAG_TABLES["file_flags"]
 
 
@@ -26,6 +34,9 @@ FILE_FLAGS = tables.FLAG_TABLES["file_flags"]
         (0x801, tables.PF_HEX, 32, b"801"),
         (-1, tables.PF_HEX, 32, b"FFFFFFFF"),
         (-1, tables.PF_HEX, 64, b"FFFFFFFFFFFFFFFF"),
+        (0, tables.PF_HEX, 32, b"0"),
+        ((1 << 63) | 0xA0, tables.PF_HEX, 64, b"80000000000000A0"),
+        (0x0BCD_EF01_2345_6789, tables.PF_HEX, 64, b"BCDEF0123456789"),
         (0o644, tables.PF_OCT, 32, b"0644"),
         (0, tables.PF_OCT, 32, b"0"),
         (-3, tables.PF_OCT, 32, b"037777777775"),
@@ -34,7 +45,7 @@ FILE_FLAGS = tables.FLAG_TABLES["file_flags"]
         (5, tables.PF_NA, 32, b"5"),
     ],
 )
-def test_numbers_by_print_format(number: int, print_format: int, bits: int, text: bytes) -> None:
+def test_numbers_by_print_format(way: bool, number: int, print_format: int, bits: int, text: bytes) -> None:
     assert fmt.integer(number, print_format, bits) == text
 
 
@@ -169,12 +180,31 @@ def test_fd_lists() -> None:
     assert fmt.fdlist_entry(-1, b"?", -1) == b"18446744073709551615:?ffffffff"
 
 
-def test_strings() -> None:
+def test_addresses_of_no_family() -> None:
+    assert fmt.address(bytes([127, 0, 0, 1])) == b"127.0.0.1"
+    assert fmt.address(bytes(15) + b"\1") == b"::1"
+    assert fmt.address(b"") == b"" == fmt.address(bytes(5))
+
+
+def test_socket_tuples_of_the_wrong_length() -> None:
+    for size in (0, 11, 13, 36):
+        assert fmt.socktuple(b"\x02" + bytes(size)) == b"INVALID IPv4"
+    for size in (0, 12, 35, 37):
+        assert fmt.socktuple(b"\x0a" + bytes(size)) == b"INVALID IPv6"
+
+
+def test_names_of_system_calls() -> None:
+    assert fmt.syscall(tables.SYSCALL_NAMES.index(b"openat")) == b"openat"
+    assert fmt.syscall(-1) == b"" == fmt.syscall(len(tables.SYSCALL_NAMES))
+
+
+def test_strings(way: bool) -> None:
     assert fmt.charbuf(b"") == b"<NA>"
     assert fmt.charbuf(b"(NULL)\0") == b"<NA>"
     assert fmt.charbuf(b"\0") == b""
     assert fmt.charbuf(b"a\0b\0") == b"a"
     assert fmt.charbuf(b"no end") == b"no end"
+    assert fmt.dotted(b"plain text") == b"plain text"
     assert fmt.dotted(b"a\0b\x7f\xff c") == b"a.b.. c"
 
 

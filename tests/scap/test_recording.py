@@ -44,6 +44,8 @@ def test_one_that_was_cut_is_good_up_to_its_last_whole_reply(missing: int) -> No
         (MAGIC.replace(b"1", b"2") + b"{}\n", "of another version"),
         (MAGIC + b"{", "header cannot be read"),
         (MAGIC + b"[]\n", "header cannot be read"),
+        (MAGIC + b"{\n", "header cannot be read"),
+        (MAGIC + b"[" * 60_000 + b"\n", "header cannot be read"),
         (MAGIC + b"x" * (1 << 17) + b"\n", "header cannot be read"),
         (written(SNAPSHOT) + b"\x01\0\0\0\0", "no reply begins here"),
         (written(SNAPSHOT) + b"\0\xff\xff\xff\xff", "no reply begins here"),

@@ -85,6 +85,27 @@ def test_what_is_not_known_is_emptied() -> None:
     assert b"secret" not in redact(late, ARGUMENTS)
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        message(2, b"\x10\x01" + blob(99, b"secret")),  # of the event
+        message(2, b"\x48" + bytes([t.PPME_SYSCALL_CLOSE_X]) + message(7, blob(9, b"secret"))),  # of a parameter
+        message(3, blob(9, b"secret")),  # of a snapshot
+        message(3, message(1, b"\x08\x07" + blob(9, b"secret"))),  # of an entry of its map
+        message(3, message(1, message(2, blob(99, b"secret")))),  # of a thread
+    ],
+)
+def test_texts_of_a_newer_zone_are_emptied_whatever_was_asked_for(reply: bytes) -> None:
+    reply = b"\x20\x05" + reply  # a number of its own beside it, which stays
+    found = redact(reply, ENVIRONMENT)
+    assert found == reply.replace(b"secret", bytes(6))
+
+
+def test_the_last_text_need_not_end() -> None:
+    assert event_of(redact(execve(b"-p\0secret", b"A=b\0C=secret"), ALL)).params[PARAMS[b"args"]] == b"xx\0xxxxxx"
+    assert event_of(redact(execve(b"-p\0secret", b"A=b\0C=secret"), ALL)).params[PARAMS[b"env"]] == b"A=x\0C=xxxxxx"
+
+
 @pytest.mark.parametrize("reply", [b"", b"\xff" * 20, execve()[:-3], execve() + execve(), message(9, b"secret") + execve()])
 def test_what_cannot_be_read_is_refused(reply: bytes) -> None:
     with pytest.raises(WireError):

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edera_falcod.scap.safetext import safe
+from edera_falcod.scap import safetext
+from edera_falcod.scap.safetext import is_printable, safe
 
 R = b"\xef\xbf\xbd"
 
@@ -37,8 +38,11 @@ R = b"\xef\xbf\xbd"
         (b"\xf5abc", R + b"abc"),
     ],
 )
-def test_cases(raw: bytes, expected: bytes) -> None:
+@pytest.mark.parametrize("way", [False, True], ids=["interpreted", "as compiled"])
+def test_cases(monkeypatch: pytest.MonkeyPatch, way: bool, raw: bytes, expected: bytes) -> None:
+    monkeypatch.setattr(safetext, "COMPILED", way)
     assert safe(raw) == expected
+    assert is_printable(raw) == (raw == expected and raw.isascii())
 
 
 def sequence(data: bytes, at: int) -> tuple[bool, int]:

@@ -267,6 +267,38 @@ REPLIES = st.one_of(
     messages(of("ZoneKernelFdInfo"), 8).map(lambda data: field(3, field(1, field(2, field(40, field(2, data)))))),
     messages(of("ZoneKernelFdInfoData"), 8).map(lambda data: field(3, field(1, field(2, field(40, field(2, field(4, data))))))),
 )
+# The way to each message that is read: the field numbers from the reply down
+WAYS = {
+    "ZoneKernelSyscallEvent": (2,), "ZoneKernelEventParam": (2, 7), "ZoneKernelThreadSnapshotEvent": (3,),
+    "ZoneKernelThreadInfoEntry": (3, 1),
+    "ZoneKernelThreadInfo": (3, 1, 2), "ZoneKernelFdInfoEntry": (3, 1, 2, 40), "ZoneKernelFdInfo": (3, 1, 2, 40, 2),
+    "ZoneKernelFdInfoData": (3, 1, 2, 40, 2, 4), "ZoneKernelIpv4SocketInfo": (3, 1, 2, 40, 2, 4, 1),
+    "ZoneKernelIpv6SocketInfo": (3, 1, 2, 40, 2, 4, 2), "ZoneKernelIpv4ServerSocketInfo": (3, 1, 2, 40, 2, 4, 3),
+    "ZoneKernelIpv6ServerSocketInfo": (3, 1, 2, 40, 2, 4, 4), "ZoneKernelUnixSocketInfo": (3, 1, 2, 40, 2, 4, 5),
+    "ZoneKernelRegularFileInfo": (3, 1, 2, 40, 2, 4, 6), "ZoneKernelPidFd": (3, 1, 2, 40, 2, 4, 8),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_every_field_with_every_wire_type(name: str) -> None:
+    """Each field by itself and behind itself, and numbers that no field has."""
+    way = WAYS[name]
+    kind = t.SCAP_FD_IPV6_SOCK if "Ipv6" in name else t.SCAP_FD_IPV4_SOCK
+    for number in (*[field_.number for field_ in of(name).fields], 17, 50, 99):
+        for content in (
+            varint(number << 3) + b"\x05", varint(number << 3) + varint((1 << 64) - 1), varint(number << 3 | 1) + bytes(range(1, 9)),
+            field(number, b""), field(number, b"\x08\x07"), field(number, b"1.2.3.4"), varint(number << 3 | 5) + b"\1\2\3\4",
+            varint(number << 3 | 3) + b"\x08\x01" + varint(number << 3 | 4),
+        ):  # fmt: skip
+            for data in (content, content + content):
+                for step in reversed(way):
+                    data = field(step, data if step != 2 or len(way) < 5 else varint(3 << 3) + varint(kind) + data)
+                try:
+                    control.reply("entries").FromString(data)
+                except DecodeError:
+                    assert refused(data) in MALFORMED
+                else:
+                    check(data)
 
 
 @given(REPLIES)
@@ -439,6 +471,8 @@ def test_an_event() -> None:
         (field(2, b"\x3a\x02\x1a\x05"), errors.TRUNCATED),
         (field(2, b"\x3a"), errors.TRUNCATED),
         (field(2, b"\x3a\x01\x1a"), errors.TRUNCATED),
+        (field(2, b"\x3a\xff\x01"), errors.TRUNCATED),
+        (field(2, b"\x3a" + varint((1 << 64) - 1)), errors.TRUNCATED),
         (field(2, b"\x00\x00"), errors.TAG),
         (field(3, b"\x0a\x05"), errors.TRUNCATED),
         (field(3, field(1, b"\x12\x05")), errors.TRUNCATED),
@@ -472,6 +506,9 @@ def one_fd(info: bytes) -> bytes:
         one_fd(b"\x18\x10\x28\x07" + field(4, field(6, b"\x08\x03")) + field(4, field(6, b"\x12\x01x"))),
         one_fd(b"\x18\x03" + field(4, field(1, field(1, b"1.2.3.4"))) + field(4, field(7, b"x")) + field(4, field(1, b"\x18\x05"))),
         one_fd(b"\x18\x15" + field(4, field(8, b""))),
+        one_fd(b"\x18\x05" + field(4, field(3, field(1, b"1.2.3.4") + b"\x10\x50"))),
+        one_fd(b"\x18\x06" + field(4, field(4, field(1, b"::1") + b"\x10\x50"))),
+        one_fd(b"\x18\x06"),
         one_fd(b"\x18\x04" + field(4, field(1, field(1, b"1.2.3.4")))),  # info of another kind of file
     ],
 )
@@ -520,6 +557,26 @@ def test_snapshot_is_read_in_steps_and_its_epoch_may_come_last() -> None:
     assert (reader.boot_epoch, reader.total) == (42, 3)
     found = [reader.next_thread() for _ in range(5)]
     assert [thread and thread.tid for thread in found] == [5, 6, 7, None, None]
+
+
+def test_a_large_snapshot_is_looked_at_in_steps() -> None:
+    entries = b"".join([field(1, b"\x08" + varint(tid)) for tid in range(threads.EAGER + 10)])
+    data = field(3, entries + b"\x18\x2a")
+    reader = parse(data)
+    assert isinstance(reader, SnapshotReader) and (reader.boot_epoch, reader.total) == (0, threads.EAGER)
+    assert not reader.scan(5) and reader.total == threads.EAGER + 5
+    assert reader.scan(100) and (reader.boot_epoch, reader.total) == (42, threads.EAGER + 10)
+    reader = parse(data)
+    assert isinstance(reader, SnapshotReader)
+    first = reader.next_thread()
+    assert first is not None and first.tid == 0
+    assert (reader.boot_epoch, reader.total) == (42, threads.EAGER + 10), "all is looked at before the first thread is read"
+
+
+def test_a_snapshot_with_fields_without_end_is_refused() -> None:
+    fields = b"\x20\x01" * threads.MAX_OTHERS
+    assert parse_all(field(3, fields)) == (0, [])
+    assert refused(field(3, fields + b"\x20\x01")) == errors.TOO_MANY_FIELDS
 
 
 def test_snapshot_ids() -> None:

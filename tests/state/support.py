@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import struct
 
+import pytest
+
 from edera_falcod.scap import tables
 from edera_falcod.scap.event import Event
 from edera_falcod.scap.snapshot import SnapshotFd, SnapshotThread
+from edera_falcod.state import fdtable, threadtable
+from edera_falcod.state.export import export_threads
 from edera_falcod.state.fd import Fd
 from edera_falcod.state.fdtable import FdTable
+from edera_falcod.state.registry import PARSERS
 from edera_falcod.state.thread import Thread
 from edera_falcod.state.zone import ZoneState
+from tests.scap.plain import plain
 
 Value = int | str | bytes | list[str]
 
@@ -209,3 +215,63 @@ def executed(tid: int, pid: int = -1, ptid: int = 1, comm: str = "prog", ts: int
 
 def exited(tid: int, reaper: int = 0, ts: int = 0) -> Event:
     return event(tables.PPME_PROCEXIT_1_E, tid, ts=ts, status=0, ret=0, sig=0, core=0, reaper_tid=reaper)
+
+
+# What every parser has to bear
+
+
+def codes_of(module: str) -> list[int]:
+    """The events that a module of ``state`` has parsers for."""
+    return [code for code, parser in enumerate(PARSERS) if parser is not None and parser.__module__.endswith(f".{module}")]
+
+
+def likely(code: int, tid: int, result: int = 5) -> Event:
+    """An event with something in every parameter: 5 where it is a number, the result in the first."""
+    global _clock
+    _clock += 1000
+    values: list[bytes] = []
+    for param in tables.EVENTS[code].params:
+        if param.type == tables.PT_SOCKTUPLE:
+            values.append(inet_tuple("1.1.1.1", 1, "2.2.2.2", 2))
+        elif param.type == tables.PT_SOCKADDR:
+            values.append(inet("1.1.1.1", 1))
+        elif param.type in (tables.PT_CHARBUF, tables.PT_FSPATH, tables.PT_FSRELPATH, tables.PT_BYTEBUF, tables.PT_CHARBUFARRAY):
+            values.append(b"/x\0")
+        else:
+            values.append(encoded(param.type, 5 if values else result))
+    return Event(_clock, tid, 0, code, values)
+
+
+def everything(zone: ZoneState) -> list[object]:
+    return [plain(thread) | {"fds": [plain(fd) for fd in thread.fds]} for thread in export_threads(zone)]
+
+
+def check_stranger(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """An event of a thread for which the table has no room changes nothing of anybody else."""
+    zone = small_zone()
+    monkeypatch.setattr(threadtable, "MAX_THREADS", len(zone.threads))
+    before = everything(zone)
+    for result in (5, 0, -1):
+        feed(zone, likely(code, 777, result))
+        assert zone.thread is None and zone.fd is None and not zone.doomed and not zone.closed
+    assert everything(zone) == before
+
+
+def check_without_main(code: int) -> None:
+    """An event of a thread whose process's main thread is not known, so that it has no files."""
+    zone = zone_of(told(1, ptid=0), told(10), told(23, pid=99))
+    assert zone.fd_table(thread_of(zone, 23)) is None
+    others = everything(zone)[:2]
+    for result in (5, 0, -1):
+        feed(zone, likely(code, 23, result))
+        assert zone.fd is None
+    quiet(zone, 1)
+    assert everything(zone)[:2] == others and 99 not in zone.threads
+
+
+def out_of_files(monkeypatch: pytest.MonkeyPatch) -> ZoneState:
+    """The zone's budget of files is used up, and 30 is a child that shares the files of 10: what changes its own ones loses them."""
+    zone = small_zone()
+    feed(zone, cloned(tables.PPME_SYSCALL_CLONE_20_X, 30, 0, pid=30, ptid=10))
+    monkeypatch.setattr(fdtable, "MAX_ZONE_FDS", zone.table.fd_budget.entries)
+    return zone

@@ -6,11 +6,15 @@ import pytest
 
 from edera_falcod.scap import tables as t
 from edera_falcod.state.fd import OVERLAY_LOWER, OVERLAY_UPPER
+from edera_falcod.state.limits import MAX_ENTER_SIZE, MAX_ENTERS
 from edera_falcod.state.zone import ZoneState
 
 from .support import (
     Value,
+    check_stranger,
+    check_without_main,
     closed,
+    codes_of,
     event,
     event_of,
     fd_of,
@@ -18,6 +22,7 @@ from .support import (
     files_of,
     has_fd,
     opened,
+    out_of_files,
     quiet,
     small_zone,
     thread_of,
@@ -281,3 +286,117 @@ def test_enter_events_win_where_a_zone_sends_them() -> None:
 def test_pidfds_of_a_snapshot_know_their_process() -> None:
     zone = zone_of(told(1, ptid=0), told(10, fds=[told_fd(3, t.SCAP_FD_PIDFD, name=b"anon_inode:[pidfd]", pid=1)]))
     assert fd_of(zone, 10, 3).pid == 1
+
+
+@pytest.mark.parametrize("code", codes_of("files"))
+def test_threads_that_are_not_known(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    check_without_main(code)
+    check_stranger(monkeypatch, code)
+
+
+def test_names_relative_to_what_is_no_directory() -> None:
+    zone = small_zone()
+    feed(zone, event(t.PPME_SYSCALL_PIPE_X, 10, res=0, fd1=5, fd2=6, ino=1), opened(10, 7, "/", t.PPM_O_DIRECTORY))
+    feed(zone, opened(10, 8, "x", dirfd=5), opened(10, 9, "x", dirfd=7))
+    assert (fd_of(zone, 10, 8).name, fd_of(zone, 10, 9).name) == (b"x", b"/x")
+
+
+def test_enter_events_that_say_nothing() -> None:
+    """Without parameters, without a name, or of another thread or call: the exit event alone counts."""
+    for enter in (
+        event(t.PPME_SYSCALL_OPEN_E, 10),
+        event(t.PPME_SYSCALL_OPEN_E, 10, flags=2),
+        event(t.PPME_SYSCALL_OPEN_E, 10, name="<NA>", flags=2),
+        event(t.PPME_SYSCALL_OPEN_E, 20, name="/enter", flags=2),
+        event(t.PPME_SYSCALL_CREAT_E, 10, name="/enter", mode=1),
+        event(t.PPME_SYSCALL_OPEN_E, 10, name="/" + "x" * MAX_ENTER_SIZE, flags=2),
+    ):
+        zone = small_zone()
+        feed(zone, enter, event(t.PPME_SYSCALL_OPEN_X, 10, fd=5, name="/exit", flags=1))
+        assert (fd_of(zone, 10, 5).name, fd_of(zone, 10, 5).open_flags) == (b"/exit", 1)
+    for name, found in (("<NA>", b"/exit"), ("/enter", b"/enter")):
+        zone = small_zone()
+        feed(zone, event(t.PPME_SYSCALL_CREAT_E, 10, name=name, mode=1), event(t.PPME_SYSCALL_CREAT_X, 10, fd=5, name="/exit", mode=1))
+        assert fd_of(zone, 10, 5).name == found
+        feed(
+            zone,
+            event(t.PPME_SYSCALL_OPENAT_2_E, 10, dirfd=CWD, name=name, flags=2),
+            event(t.PPME_SYSCALL_OPENAT_2_X, 10, fd=6, dirfd=CWD, name="/exit", flags=1),
+        )
+        assert fd_of(zone, 10, 6).name == found
+
+
+def test_as_many_enter_events_wait_as_there_may_be() -> None:
+    zone = small_zone()
+    for tid in range(100, 100 + MAX_ENTERS):
+        feed(zone, event(t.PPME_SYSCALL_OPEN_E, tid, name="/x", flags=2))
+    assert list(zone.enters) == list(range(100, 100 + MAX_ENTERS))
+    feed(zone, event(t.PPME_SYSCALL_OPEN_E, 10, name="/x", flags=2))
+    assert list(zone.enters) == [*range(101, 100 + MAX_ENTERS), 10]
+
+
+@pytest.mark.parametrize(
+    ("values", "dev", "ino", "flags"),
+    [
+        ({}, 0, 0, 0),
+        ({"dev": 5}, 5, 0, 0),
+        ({"dev": 5, "ino": 6}, 5, 6, 0),
+        ({"ino": 6, "creat_flags": t.PPM_FD_UPPER_LAYER_CREAT}, 0, 0, 0),
+        ({"dev": 5, "ino": 6, "creat_flags": t.PPM_FD_LOWER_LAYER_CREAT}, 5, 6, t.PPM_FD_LOWER_LAYER),
+    ],
+)
+def test_creat_as_older_drivers_tell_it(values: dict[str, Value], dev: int, ino: int, flags: int) -> None:
+    zone = small_zone()
+    feed(zone, event_of(t.PPME_SYSCALL_CREAT_X, 10, {"fd": 5, "name": "/x", "mode": 1, **values}))
+    fd = fd_of(zone, 10, 5)
+    assert (fd.dev, fd.ino, fd.open_flags) == (dev, ino, flags)
+
+
+def test_openat_as_older_drivers_tell_it() -> None:
+    zone = small_zone()
+    feed(zone, event(t.PPME_SYSCALL_OPENAT_2_X, 10, fd=5, dirfd=CWD, name="/x", flags=1, dev=3))
+    assert (fd_of(zone, 10, 5).dev, fd_of(zone, 10, 5).ino) == (0, 0), "both or neither"
+    feed(zone, event(t.PPME_SYSCALL_OPENAT_2_X, 10, fd=6, name="x", flags=1))
+    assert fd_of(zone, 10, 6).name == b"x", "relative to nothing where no directory is told"
+
+
+def test_marking_and_closing_a_range_when_the_zone_is_out_of_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    for event_ in (
+        event(t.PPME_SYSCALL_CLOSE_RANGE_X, 30, res=0, first=0, last=2, flags=t.PPM_CLOSE_RANGE_CLOEXEC),
+        event(t.PPME_SYSCALL_CLOSE_RANGE_X, 30, res=0, first=0, last=2, flags=0),
+        event(t.PPME_SYSCALL_FCNTL_X, 30, res=0, fd=1, cmd=t.PPM_FCNTL_F_SETFD, arg=1),
+    ):
+        zone = out_of_files(monkeypatch)
+        feed(zone, event_)
+        assert len(files_of(zone, 30)) == 0 and zone.counters.fds_refused == 3
+        assert not any(fd.closes_on_exec() for fd in files_of(zone, 10).fds.values()) and len(files_of(zone, 10)) == 3
+
+
+def test_marking_a_range_leaves_alone_what_is_marked() -> None:
+    zone = small_zone()
+    feed(zone, opened(10, 5, "/x", t.PPM_O_CLOEXEC))
+    before = fd_of(zone, 10, 5)
+    feed(zone, event(t.PPME_SYSCALL_CLOSE_RANGE_X, 10, res=0, first=2, last=5, flags=t.PPM_CLOSE_RANGE_CLOEXEC))
+    assert fd_of(zone, 10, 5) is before and fd_of(zone, 10, 2).closes_on_exec()
+
+
+def test_pidfds_of_nobody() -> None:
+    zone = small_zone()
+    for number, pid in ((5, 999), (6, 20)):
+        feed(zone, event(t.PPME_SYSCALL_PIDFD_OPEN_X, 10, fd=number, pid=pid, flags=0))
+    for pidfd, wanted in ((5, 0), (6, 77), (0, 0), (99, 0)):
+        feed(zone, event(t.PPME_SYSCALL_PIDFD_GETFD_X, 10, fd=40, pid_fd=pidfd, target_fd=wanted, flags=0))
+        assert not has_fd(zone, 10, 40)
+    feed(zone, event(t.PPME_SYSCALL_PIDFD_OPEN_X, 10, fd=-3, pid=20, flags=0))
+    assert not has_fd(zone, 10, -3) and sorted(files_of(zone, 10).fds) == [0, 1, 2, 5, 6]
+
+
+def test_directories_that_cannot_be_changed_to() -> None:
+    zone = small_zone()
+    feed(zone, event(t.PPME_SYSCALL_CHDIR_X, 10, res=-2, path="/nowhere"), event(t.PPME_SYSCALL_CHROOT_X, 10, res=-1, path="/nowhere"))
+    feed(zone, opened(10, 5, "/d", t.PPM_O_DIRECTORY), event(t.PPME_SYSCALL_FCHDIR_X, 10, res=-13, fd=5))
+    assert (thread_of(zone, 10).cwd, thread_of(zone, 10).root) == (b"/home/", b"/")
+    feed(zone, event(t.PPME_SYSCALL_GETCWD_X, 10, res=0, path="/home"))
+    version = thread_of(zone, 10).version
+    feed(zone, event(t.PPME_SYSCALL_CHDIR_X, 10, res=0, path="."))
+    assert thread_of(zone, 10).version == version, "the same directory is no change"

@@ -8,7 +8,7 @@ from edera_falcod.scap import tables as t
 from edera_falcod.state.identity import ALL_CAPABILITIES
 from edera_falcod.state.limits import MAX_USERS
 
-from .support import Value, event, event_of, feed, small_zone, thread_of
+from .support import Value, check_stranger, check_without_main, codes_of, event, event_of, feed, small_zone, thread_of
 
 
 @pytest.mark.parametrize(
@@ -108,3 +108,9 @@ def test_there_is_an_end_to_users() -> None:
     assert zone.counters.users_refused == 6
     feed(zone, event(t.PPME_USER_ADDED_E, -1, uid=5, gid=0, name="renamed"))
     assert zone.users.users[5].name == b"renamed"
+
+
+@pytest.mark.parametrize("code", codes_of("identity"))
+def test_threads_that_are_not_known(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    check_without_main(code)
+    check_stranger(monkeypatch, code)

@@ -11,7 +11,10 @@ from edera_falcod.state.zone import ZoneState
 from .support import (
     SECOND,
     START,
+    check_stranger,
+    check_without_main,
     cloned,
+    codes_of,
     event,
     executed,
     exited,
@@ -389,3 +392,9 @@ def test_ids_of_placeholders_can_be_led_by() -> None:
     one = table.placeholder(5, 0)
     assert one is not None and table.placeholder(5, 0) is one
     assert table.leader(one, 0) is None and table.lineage(one, 5) == [] and table.ancestor(one, 0) is None
+
+
+@pytest.mark.parametrize("code", codes_of("process"))
+def test_threads_that_are_not_known(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    check_without_main(code)
+    check_stranger(monkeypatch, code)

@@ -7,7 +7,7 @@ import pytest
 from edera_falcod.scap import tables as t
 from edera_falcod.state.limits import MAX_CPUS
 
-from .support import START, Value, event, event_of, feed, small_zone, thread_of
+from .support import START, Value, check_stranger, check_without_main, codes_of, event, event_of, feed, small_zone, thread_of
 
 
 @pytest.mark.parametrize("code", [t.PPME_SYSCALL_BRK_4_X, t.PPME_SYSCALL_MMAP_X, t.PPME_SYSCALL_MMAP2_X, t.PPME_SYSCALL_MUNMAP_X])
@@ -105,3 +105,9 @@ def test_drops_are_counted() -> None:
     zone = small_zone()
     feed(zone, event(t.PPME_DROP_E, 10, ratio=2), event(t.PPME_DROP_X, 10, ratio=2))
     assert zone.counters.drop_events == 2
+
+
+@pytest.mark.parametrize("code", codes_of("resources"))
+def test_threads_that_are_not_known(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    check_without_main(code)
+    check_stranger(monkeypatch, code)

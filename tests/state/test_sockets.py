@@ -12,8 +12,11 @@ from edera_falcod.state.zone import ZoneState
 
 from .support import (
     Value,
+    check_stranger,
+    check_without_main,
     cloned,
     closed,
+    codes_of,
     event,
     event_of,
     fd_of,
@@ -450,3 +453,9 @@ def test_getsockopt_and_shutdown_change_nothing() -> None:
         event(t.PPME_SOCKET_LISTEN_X, 20, res=0, fd=5, backlog=5),
     )
     assert fd_of(zone, 20, 5) is before and before.flags == 0
+
+
+@pytest.mark.parametrize("code", codes_of("sockets") + codes_of("messages"))
+def test_threads_that_are_not_known(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    check_without_main(code)
+    check_stranger(monkeypatch, code)

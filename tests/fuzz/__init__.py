@@ -3,5 +3,6 @@
 from typing import Final
 
 NAMES: Final = (
-    "wire", "snapshot", "params", "state", "capture", "frames", "control", "consumer", "ctl", "config", "rules", "handover", "recording",
+    "wire", "snapshot", "params", "state", "crowd", "capture", "frames", "control", "consumer", "ctl", "config", "rules", "handover",
+    "recording",
 )  # fmt: skip

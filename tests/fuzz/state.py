@@ -3,6 +3,9 @@ its limits; and the zone can always be told as a snapshot that means the same.""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from edera_falcod.scap import tables as t
 from edera_falcod.scap.event import Event
 from edera_falcod.scap.tables import (
     EVENTS,
@@ -42,9 +45,67 @@ EVERY = 8  # events between looks at the whole zone, which cost as much as four;
 
 
 def corpus() -> list[bytes]:
-    """Every kind of event once, in blocks of twelve that meet the same few threads."""
+    """Every kind of event once, in blocks of twelve that meet the same few threads; and a process's life, whole and in parts."""
     steps = [bytes([1]) + (index).to_bytes(2, "little") + bytes([index % 7, index % 5] * 24) for index in range(len(PARSED))]
-    return [b"".join(steps[at : at + 12]) for at in range(0, len(steps), 12)]
+    told = life()
+    return [b"".join(steps[at : at + 12]) for at in range(0, len(steps), 12)] + [
+        b"".join(told),
+        *[b"".join(told[at : at + 5]) for at in range(0, len(told), 5)],
+    ]
+
+
+def step(code: int, tid: int, cpu: int = 0, /, **values: int | bytes) -> bytes:
+    """An event as ``drawn`` reads it; a parameter that is not given is 0 or empty."""
+    out = [b"\0", CODES.index(code).to_bytes(2, "little"), bytes([TIDS.index(tid), cpu])]
+    for param in EVENTS[code].params:
+        out += [b"\0", _choice(param.type, values.pop(param.name.decode(), None))]
+    assert not values
+    return b"".join(out)
+
+
+def _choice(kind: int, value: int | bytes | None) -> bytes:
+    """What makes ``parameter`` choose ``value``."""
+    if kind in (PT_CHARBUFARRAY, PT_FDLIST):
+        return b"\0"
+    if isinstance(value, bytes) and kind == PT_BYTEBUF:
+        return bytes([len(value)]) + value
+    if isinstance(value, bytes):
+        return bytes([{PT_SOCKTUPLE: TUPLES, PT_SOCKADDR: SOCKETS}.get(kind, TEXTS).index(value)])
+    if kind in (PT_CHARBUF, PT_FSPATH, PT_FSRELPATH):
+        return bytes([TEXTS.index(b"")])
+    if kind in (PT_BYTEBUF, PT_SOCKTUPLE, PT_SOCKADDR):
+        return b"\0"
+    if kind in (PT_FD, PT_ERRNO, PT_PID):
+        return bytes([(TIDS if kind == PT_PID else NUMBERS).index(value or 0)])
+    return b"\0" + (value or 0).to_bytes(4, "little")
+
+
+def life() -> list[bytes]:
+    """A process that is born, runs a program, opens files, has a thread and a child, and exits while they live."""
+    born = {"exe": b"/etc/passwd", "comm": b"a", "cwd": b"/", "args": b"x\0y\0", "cgroups": b"cpuset=/a\0"}
+    thread = t.PPM_CL_CLONE_THREAD | t.PPM_CL_CLONE_FILES
+    return [
+        step(t.PPME_SYSCALL_CLONE_20_X, 2, res=100, tid=2, pid=2, ptid=1, vtid=2, vpid=2, **born),
+        step(t.PPME_SYSCALL_CLONE_20_X, 100, tid=100, pid=100, ptid=2, vtid=100, vpid=100, **born),
+        step(t.PPME_SYSCALL_EXECVE_19_X, 100, tid=100, pid=100, ptid=2, env=b"A=1\0", filename=b"/etc/passwd", **born),
+        step(t.PPME_SYSCALL_OPENAT_2_X, 100, fd=3, dirfd=(1 << 64) - 100, name=b"../..", flags=1, ino=7),
+        step(t.PPME_SYSCALL_PIPE2_X, 100, fd1=1, fd2=2, ino=8),
+        step(t.PPME_SYSCALL_DUP3_X, 100, res=4, oldfd=3, newfd=4),
+        step(t.PPME_SOCKET_SOCKET_X, 100, fd=5, domain=2, type=1),
+        step(t.PPME_SOCKET_CONNECT_X, 100, tuple=TUPLES[1], fd=5, addr=SOCKETS[1]),
+        step(t.PPME_SYSCALL_CHDIR_X, 100, path=b"//x/./y/../z"),
+        step(t.PPME_SYSCALL_CLONE_20_X, 100, res=1 << 62, flags=thread, tid=100, pid=100, ptid=2, vtid=100, vpid=100, **born),
+        step(t.PPME_SYSCALL_CLONE_20_X, 1 << 62, flags=thread, tid=1 << 62, pid=100, ptid=2, vtid=1 << 62, vpid=100, **born),
+        step(t.PPME_SYSCALL_OPENAT_2_X, 1 << 62, fd=0, dirfd=3, name=b"a", ino=9),
+        step(t.PPME_SYSCALL_FORK_20_X, 1 << 62, res=7, tid=1 << 62, pid=100, ptid=2, vtid=1 << 62, vpid=100, **born),
+        step(t.PPME_SYSCALL_FORK_20_X, 7, tid=7, pid=7, ptid=100, vtid=7, vpid=7, **born),
+        step(t.PPME_SYSCALL_CLOSE_X, 7, fd=3),
+        step(t.PPME_PROCEXIT_1_E, 100, reaper_tid=1),
+        step(t.PPME_SYSCALL_DUP3_X, 7, res=0, oldfd=4),
+        step(t.PPME_PROCEXIT_1_E, 1 << 62, reaper_tid=1),
+        step(t.PPME_USER_ADDED_E, 1, uid=3, gid=4, name=b"a", home=b"/"),
+        step(t.PPME_SCHEDSWITCH_6_E, 7, 1, next=1),
+    ]
 
 
 def signed(value: int) -> int:
@@ -93,8 +154,8 @@ def lasting(zone: ZoneState) -> set[int]:
     }
 
 
-def one(data: bytes) -> None:
-    dice = Dice(data)
+def played(dice: Dice, check: Callable[[ZoneState], None]) -> ZoneState:
+    """A zone to which the events of ``dice`` have happened, looked at by the way."""
     family = [told(1, ptid=0), told(2), told(3, ptid=2), told(4, pid=3, ptid=2), told(5, ptid=5), told(6, ptid=7), told(7, ptid=6)]
     watch = Watch(zone_from(family))
     zone = watch.zone
@@ -106,8 +167,18 @@ def one(data: bytes) -> None:
         watch.see(drawn(dice, now & (1 << 63) - 1))
         if number % EVERY == 0:
             invariants.check(zone)
+            check(zone)
     invariants.check(zone)
+    check(zone)
+    return zone
+
+
+def within(zone: ZoneState) -> None:
     assert len(zone.threads) <= limits.MAX_THREADS
+
+
+def one(data: bytes) -> None:
+    zone = played(Dice(data), within)
     again = zone_from(tuple(export_threads(zone)))
     invariants.check(again)
     assert again.threads.keys() == lasting(zone)

@@ -19,34 +19,34 @@ from . import state
 from .dice import Dice
 
 # A family of seven is there at the beginning, and there are twelve thread ids and ten numbers of files (state.py).
-LIMITS: tuple[tuple[ModuleType, str, int], ...] = (
-    (threadtable, "MAX_THREADS", 8),
-    (threadtable, "PURGE_ABOVE", 4),
-    (threadtable, "REFUSALS_A_PURGE", 3),
-    (threadtable, "MAX_ZONE_TEXT", 400),
-    (threadtable, "MAX_LINEAGE", 3),
-    (threadtable, "MAX_RECENTLY_EXITED", 2),
-    (fdtable, "MAX_FDS", 2),
-    (fdtable, "MAX_ZONE_FDS", 4),
-    (files, "MAX_ENTERS", 1),
-    (files, "MAX_ENTER_SIZE", 64),
-    (messages, "MAX_PASSED_FDS", 2),
-    (resources, "MAX_CPUS", 2),
-    (users, "MAX_USERS", 2),
-    (zones, "MAX_SHARED_CGROUPS", 2),
-)
+LIMITS: dict[str, tuple[ModuleType, int]] = {
+    "MAX_THREADS": (threadtable, 8),
+    "PURGE_ABOVE": (threadtable, 4),
+    "REFUSALS_A_PURGE": (threadtable, 3),
+    "MAX_ZONE_TEXT": (threadtable, 400),
+    "MAX_LINEAGE": (threadtable, 3),
+    "MAX_RECENTLY_EXITED": (threadtable, 2),
+    "MAX_FDS": (fdtable, 2),
+    "MAX_ZONE_FDS": (fdtable, 4),
+    "MAX_ENTERS": (files, 1),
+    "MAX_ENTER_SIZE": (files, 64),
+    "MAX_PASSED_FDS": (messages, 2),
+    "MAX_CPUS": (resources, 2),
+    "MAX_USERS": (users, 2),
+    "MAX_SHARED_CGROUPS": (zones, 2),
+}
 
 
 @contextmanager
 def small() -> Iterator[None]:
-    before = [getattr(module, name) for module, name, _ in LIMITS]
+    before = {name: getattr(module, name) for name, (module, _) in LIMITS.items()}
     try:
-        for module, name, value in LIMITS:
+        for name, (module, value) in LIMITS.items():
             setattr(module, name, value)
         yield
     finally:
-        for (module, name, _), value in zip(LIMITS, before, strict=True):
-            setattr(module, name, value)
+        for name, (module, _) in LIMITS.items():
+            setattr(module, name, before[name])
 
 
 def corpus() -> list[bytes]:
@@ -72,15 +72,15 @@ def corpus() -> list[bytes]:
 
 def keeps_to_its_limits(zone: ZoneState) -> None:
     table = zone.table
-    assert len(table.threads) <= threadtable.MAX_THREADS
-    assert len(table.exited) <= threadtable.MAX_RECENTLY_EXITED
-    assert table.fd_budget.entries <= fdtable.MAX_ZONE_FDS
-    assert all(thread.fds is None or len(thread.fds) <= fdtable.MAX_FDS for thread in table.threads.values())
+    assert len(table.threads) <= LIMITS["MAX_THREADS"][1]
+    assert len(table.exited) <= LIMITS["MAX_RECENTLY_EXITED"][1]
+    assert table.fd_budget.entries <= LIMITS["MAX_ZONE_FDS"][1]
+    assert all(thread.fds is None or len(thread.fds) <= LIMITS["MAX_FDS"][1] for thread in table.threads.values())
     held = {id(one): one.raw for thread in table.threads.values() for one in (thread.args, thread.env, thread.cgroups)}
-    assert sum(map(len, held.values())) <= threadtable.MAX_ZONE_TEXT  # names count, and are kept where the others no longer are
-    assert len(zone.enters) <= files.MAX_ENTERS and len(zone.switches) <= resources.MAX_CPUS
-    assert len(zone.users.users) <= users.MAX_USERS and len(zone.users.groups) <= users.MAX_USERS
-    assert len(zone.cgroups) <= zones.MAX_SHARED_CGROUPS
+    assert sum(map(len, held.values())) <= LIMITS["MAX_ZONE_TEXT"][1]  # names count, and are kept where the others no longer are
+    assert len(zone.enters) <= LIMITS["MAX_ENTERS"][1] and len(zone.switches) <= LIMITS["MAX_CPUS"][1]
+    assert len(zone.users.users) <= LIMITS["MAX_USERS"][1] and len(zone.users.groups) <= LIMITS["MAX_USERS"][1]
+    assert len(zone.cgroups) <= LIMITS["MAX_SHARED_CGROUPS"][1]
 
 
 def one(data: bytes) -> None:

@@ -134,6 +134,8 @@ def restore(ring: Ring, data: bytes, prefix_hash: Callable[[int], int], known: i
     try:
         for _ in range(n_blocks):
             id_, kind, count = reader.unpack(_BLOCK)
+            if id_ in blocks:
+                raise HandoverError("it contradicts itself")
             refs = tuple([blocks[other] for other in reader.ids(count)])
             blocks[id_] = Block(id_, kind, reader.bytes(), refs)
         for _ in range(n_records):

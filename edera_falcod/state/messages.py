@@ -213,18 +213,18 @@ def guess_role(zone: ZoneState, thread: Thread, fd: Fd, new: Fd, incoming: bool)
     sport = sockinfo.port_at(memory, 8)
     dport = sockinfo.port_at(memory, 10)
     files = zone.fd_table(thread)
+    assert files is not None  # fd is one of them
     bound = False
     used = False
-    if files is not None:
-        for entry in files.fds.values():
-            other = new if entry is fd else entry
-            if other.kind == SCAP_FD_IPV4_SOCK:
-                if other.dport == dport:
-                    bound = True
-                if other.sport == sport:
-                    used = True
-            elif other.kind == SCAP_FD_IPV4_SERVSOCK and other.dport == dport:
+    for entry in files.fds.values():
+        other = new if entry is fd else entry
+        if other.kind == SCAP_FD_IPV4_SOCK:
+            if other.dport == dport:
                 bound = True
+            if other.sport == sport:
+                used = True
+        elif other.kind == SCAP_FD_IPV4_SERVSOCK and other.dport == dport:
+            bound = True
     if not bound:
         new.flags |= ROLE_CLIENT
     elif not used:
@@ -245,8 +245,7 @@ def forget_passed(zone: ZoneState, event: Event, position: int) -> None:
     if len(control) < CMSG_HEADER:
         return
     files = zone.fd_table(thread)
-    if files is None:
-        return
+    assert files is not None  # fd is one of them
     at = 0
     end = len(control)
     while end - at >= CMSG_HEADER:

@@ -291,5 +291,5 @@ def connect_ends(fd: Fd, data: bytes, address: bytes, entered: bytes) -> None:
 
 def name_by_ends(fd: Fd) -> None:
     name = sockinfo.name_of(fd)
-    if name is not None:
-        fd.name = name
+    assert name is not None  # fd is a socket of IPv4 or IPv6
+    fd.name = name

@@ -49,10 +49,6 @@ V4_SERVER_L4: Final = 6
 V6_SERVER_L4: Final = 18
 
 
-def memory_of(fd: Fd) -> bytes:
-    return fd.memory if fd.memory else ZERO
-
-
 def write(fd: Fd, at: int, data: bytes) -> None:
     """Put ``data`` into the union; ``view`` has to follow once all is written."""
     memory = fd.memory if fd.memory else ZERO

@@ -153,3 +153,53 @@ def test_numbers_may_be_negative() -> None:
     files = table()
     assert files.add(-22, named(b"", -1))
     assert len(files) == 1
+
+
+def test_files_are_counted_until_the_last_that_shares_them_is_gone() -> None:
+    parent = table()
+    parent.add(3, named(b"x"))
+    child = parent.fork()
+    child.clear()
+    assert parent.budget.entries == 1 and len(child) == 0 and len(parent) == 1
+    parent.clear()
+    assert parent.budget.entries == 0
+
+
+def test_numbers_that_are_not_there() -> None:
+    files = table()
+    files.add(2000, named(b"far"))
+    assert files.writable(7) is None and files.find(7) is None
+    version, shape = files.version, files.shape
+    files.changed(7, SCAP_FD_FIFO)
+    assert (files.version, files.shape, files.kinds) == (version, shape, {SCAP_FD_FILE_V2: 1})
+    far = files.writable(2000)
+    assert far is not None
+    files.changed(2000, far.kind)
+    assert files.shape == shape, "nothing that a record shows"
+    files.remove(2000)
+    assert len(files) == 0
+
+
+def test_a_changed_standard_stream_is_a_change_of_shape() -> None:
+    files = table()
+    files.add(1, named(b"out"))
+    shape = files.shape
+    fd = files.writable(1)
+    assert fd is not None
+    files.changed(1, fd.kind)
+    assert files.shape > shape
+
+
+def test_a_shared_table_without_budget_is_lost_by_whoever_changes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not fdtable.__file__.endswith(".py"):
+        pytest.skip("constants are compiled in")
+    parent = table()
+    parent.add(3, named(b"x"))
+    monkeypatch.setattr(fdtable, "MAX_ZONE_FDS", 1)
+    for writes in (True, False):
+        child = parent.fork()
+        if writes:
+            assert child.writable(3) is None
+        else:
+            child.remove(3)
+        assert len(child) == 0 and len(parent) == 1 and child.kinds == {} and parent.budget.counters.fds_refused > 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edera_falcod.scap import tables as t
-from edera_falcod.state.fd import OVERLAY_LOWER, OVERLAY_UPPER
+from edera_falcod.state.fd import EPOLL_CLOEXEC, MFD_CLOEXEC, OVERLAY_LOWER, OVERLAY_UPPER
 from edera_falcod.state.limits import MAX_ENTER_SIZE, MAX_ENTERS
 from edera_falcod.state.zone import ZoneState
 
@@ -400,3 +400,20 @@ def test_directories_that_cannot_be_changed_to() -> None:
     version = thread_of(zone, 10).version
     feed(zone, event(t.PPME_SYSCALL_CHDIR_X, 10, res=0, path="."))
     assert thread_of(zone, 10).version == version, "the same directory is no change"
+
+
+def test_which_files_an_execve_closes() -> None:
+    """The bit has another value for some kinds."""
+    zone = small_zone()
+    feed(
+        zone,
+        event(t.PPME_SYSCALL_PIPE2_X, 10, res=0, fd1=5, fd2=6, ino=1, flags=t.PPM_O_CLOEXEC),
+        event(t.PPME_SYSCALL_PIPE_X, 10, res=0, fd1=7, fd2=8, ino=1),
+        event(t.PPME_SYSCALL_MEMFD_CREATE_X, 10, fd=9, name="m", flags=MFD_CLOEXEC),
+        event(t.PPME_SYSCALL_MEMFD_CREATE_X, 10, fd=11, name="m", flags=0),
+        event(t.PPME_SYSCALL_EPOLL_CREATE1_X, 10, res=12, flags=EPOLL_CLOEXEC),
+        event(t.PPME_SYSCALL_EPOLL_CREATE1_X, 10, res=13, flags=0),
+        opened(10, 14, "/x", t.PPM_O_RDONLY | MFD_CLOEXEC),
+    )
+    said = {number: fd.closes_on_exec() for number, fd in files_of(zone, 10).fds.items() if number > 2}
+    assert said == {5: True, 6: True, 7: False, 8: False, 9: True, 11: False, 12: True, 13: False, 14: False}

@@ -114,3 +114,12 @@ def test_there_is_an_end_to_users() -> None:
 def test_threads_that_are_not_known(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     check_without_main(code)
     check_stranger(monkeypatch, code)
+
+
+def test_groups_without_a_number_are_none() -> None:
+    zone = small_zone()
+    version = zone.users.version
+    for values in ({"name": "x"}, {"gid": 9}):
+        feed(zone, event_of(t.PPME_GROUP_DELETED_E, -1, {**values}))
+    feed(zone, event(t.PPME_GROUP_ADDED_E, -1, name="x"))
+    assert zone.users.groups == {} and zone.users.version == version

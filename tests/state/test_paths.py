@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edera_falcod.state import paths
 from edera_falcod.state.limits import MAX_PATH
 from edera_falcod.state.paths import TOO_LONG, concatenate
 
@@ -43,7 +44,10 @@ from edera_falcod.state.paths import TOO_LONG, concatenate
         (b"/a/", b"\xff/../b", b"/a/b"),
     ],
 )
-def test_concatenates_as_libsinsp(base: bytes, path: bytes, expected: bytes) -> None:
+@pytest.mark.parametrize("way", [False, True], ids=["interpreted", "as compiled"])
+def test_concatenates_as_libsinsp(monkeypatch: pytest.MonkeyPatch, way: bool, base: bytes, path: bytes, expected: bytes) -> None:
+    monkeypatch.setattr(paths, "COMPILED", way)
+    paths._memo.clear()
     assert concatenate(base, path) == expected
 
 
@@ -89,3 +93,10 @@ def test_property_any_bytes(base: bytes, path: bytes) -> None:
     assert len(out) <= len(base) + len(path)
     absolute = concatenate(b"", b"/" + path)
     assert concatenate(b"", absolute) == absolute
+
+
+def test_what_is_remembered_has_an_end() -> None:
+    for number in range(paths.MAX_MEMO + 10):
+        for _ in range(2):
+            assert concatenate(b"/home/", b"./%d" % number) == b"/home/%d" % number
+    assert 0 < len(paths._memo) <= paths.MAX_MEMO

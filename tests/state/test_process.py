@@ -11,11 +11,13 @@ from edera_falcod.state.zone import ZoneState
 from .support import (
     SECOND,
     START,
+    Value,
     check_stranger,
     check_without_main,
     cloned,
     codes_of,
     event,
+    event_of,
     executed,
     exited,
     fd_of,
@@ -392,6 +394,97 @@ def test_ids_of_placeholders_can_be_led_by() -> None:
     one = table.placeholder(5, 0)
     assert one is not None and table.placeholder(5, 0) is one
     assert table.leader(one, 0) is None and table.lineage(one, 5) == [] and table.ancestor(one, 0) is None
+
+
+@pytest.mark.parametrize("tid", [300, 10])
+def test_clones_that_do_not_tell_the_namespaces_ids(tid: int) -> None:
+    """Then those of the zone are the same, and the process's is not known."""
+    zone = small_zone()
+    values: dict[str, Value] = {"exe": "/x", "comm": "x", "ptid": 1, "flags": 0}
+    feed(zone, event_of(t.PPME_SYSCALL_CLONE_20_X, 300, {"res": 301, "pid": 300, **values}))
+    assert (thread_of(zone, 300).pid, thread_of(zone, 300).vtid, thread_of(zone, 300).vpid) == (300, 300, -1)
+    feed(zone, event_of(t.PPME_SYSCALL_CLONE_20_X, 302, {"res": 0, "pid": 302, **values}))
+    child = thread_of(zone, 302)
+    assert (child.vtid, child.vpid, child.pidns_init_start_ts) == (302, -1, zone.boot_epoch)
+
+
+def test_nobody_is_their_own_child() -> None:
+    zone = small_zone()
+    feed(zone, cloned(t.PPME_SYSCALL_CLONE_20_X, 10, 10, pid=10, ptid=1))
+    assert zone.counters.malformed_params == 1 and thread_of(zone, 10).comm == b"comm10"
+
+
+def test_a_child_in_a_namespace_that_does_not_say_when_that_began() -> None:
+    zone = zone_of(told(1, ptid=0), told(10), boot_epoch=1000)
+    clone = cloned(t.PPME_SYSCALL_CLONE_20_X, 31, 0, pid=31, ptid=10, vtid=1, vpid=1)
+    clone.params[20] = b""
+    clone.params[14] = b""
+    feed(zone, clone)
+    assert thread_of(zone, 31).pidns_init_start_ts == 0 and thread_of(zone, 31).cgroups.items == []
+
+
+def test_execve_of_a_placeholder_in_a_namespace_leaves_its_ids_there_alone() -> None:
+    zone = small_zone()
+    feed(zone, opened(80, 3, "/x"))
+    thread_of(zone, 80).flags |= t.PPM_CL_CHILD_IN_PIDNS
+    thread_of(zone, 80).vtid = 5
+    feed(zone, executed(80, pid=80, ptid=10))
+    assert (thread_of(zone, 80).vtid, thread_of(zone, 80).pid) == (5, 80)
+
+
+def test_execve_of_a_dead_placeholder_and_of_one_that_says_no_pid() -> None:
+    zone = small_zone()
+    feed(zone, opened(80, 3, "/x"))
+    thread_of(zone, 80).flags |= t.PPM_CL_CLOSED
+    feed(zone, event(t.PPME_SYSCALL_EXECVE_19_X, 80, res=0, exe="/x", ptid=10))
+    assert not thread_of(zone, 80).flags & t.PPM_CL_CLOSED and thread_of(zone, 80).is_invalid()
+    thread = thread_of(zone, 80)
+    thread.ptid = 10
+    feed(zone, executed(80, pid=80, ptid=1))
+    assert (thread.pid, thread.ptid) == (80, 10) and thread.group is not None
+
+
+def test_execve_closes_what_is_to_be_closed() -> None:
+    zone = small_zone()
+    feed(zone, opened(10, 5, "/x", t.PPM_O_CLOEXEC), opened(10, 6, "/y"), executed(10))
+    assert sorted(files_of(zone, 10).fds) == [0, 1, 2, 6]
+
+
+def test_how_old_an_executable_is() -> None:
+    """Its inode's change time, before the thread's start and after the namespace's; a file that is no more says so."""
+    zone = zone_of(told(1, ptid=0), told(10, pidns_init_start_ts=START, clone_ts=START + 9))
+    feed(zone, executed(10, exe_ino_ctime=START + 5, trusted_exepath="/usr/bin/gone (deleted)"))
+    thread = thread_of(zone, 10)
+    assert (thread.exe_ino_ctime_duration_clone_ts, thread.exe_ino_ctime_duration_pidns_start) == (4, 5)
+    assert thread.exepath == b"/usr/bin/gone"
+    feed(zone, executed(10, exe_ino_ctime=START - 5, trusted_exepath=" (deleted)"))
+    assert (thread.exe_ino_ctime_duration_pidns_start, thread.exepath) == (5, b" (deleted)"), "as it was: not after the start"
+
+
+def test_an_exit_twice_and_one_of_a_placeholder() -> None:
+    zone = family()
+    zone.removes_threads = False
+    alive = zone.table.groups[30].alive
+    feed(zone, exited(30), exited(30))
+    assert zone.table.groups[30].alive == alive - 1
+    zone = small_zone()
+    feed(zone, opened(80, 3, "/x"), exited(80))
+    assert thread_of(zone, 80).is_dead()
+    quiet(zone)
+    assert 80 not in zone.threads
+
+
+@pytest.mark.parametrize(("params", "reaper"), [(5, -1), (4, -1), (3, -1)])
+def test_exits_of_older_drivers_name_no_reaper(params: int, reaper: int) -> None:
+    zone = family()
+    old = exited(30, reaper=10)
+    del old.params[params:]
+    if params == 5:
+        old.params[4] = b""
+    feed(zone, old)
+    assert thread_of(zone, 30).reaper_tid == reaper
+    quiet(zone)
+    assert thread_of(zone, 40).ptid == 1
 
 
 @pytest.mark.parametrize("code", codes_of("process"))

@@ -111,3 +111,10 @@ def test_drops_are_counted() -> None:
 def test_threads_that_are_not_known(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     check_without_main(code)
     check_stranger(monkeypatch, code)
+
+
+def test_memory_that_is_not_told_stays() -> None:
+    zone = small_zone()
+    feed(zone, event(t.PPME_SYSCALL_BRK_4_X, 10, res=0, vm_size=10, vm_rss=5, vm_swap=1), event(t.PPME_SYSCALL_BRK_4_X, 10, res=0))
+    thread = thread_of(zone, 10)
+    assert (thread.vmsize_kb, thread.vmrss_kb, thread.vmswap_kb) == (10, 5, 1)

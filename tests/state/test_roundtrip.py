@@ -15,7 +15,7 @@ from edera_falcod.state.zone import ZoneState
 
 from ..scap.plain import names
 from .captures import capture, zone_from
-from .support import fd_of, feed, opened, small_zone, thread_of
+from .support import closed, exited, fd_of, feed, opened, small_zone, thread_of, told, told_fd
 
 AFTER = 1500  # events to compare behind the cut: differences show at once or stay
 
@@ -129,3 +129,33 @@ def test_the_export_of_an_import_is_the_same() -> None:
             [getattr(fd, name) for name in names(type(fd)) if name != "state_flags"] for fd in other.fds
         ]
     assert fd_of(zone_from(twice), 20, 3).name == b"/x"
+
+
+def test_every_kind_of_file_is_told_as_it_was() -> None:
+    six = bytes(range(1, 17))
+    files = [told_fd(kind, kind, ino=5, name=b"/name") for kind in range(t.SCAP_FD_FIFO, t.SCAP_FD_PIDFD)]
+    fds = [fd for fd in files if fd.kind not in (*SOCKETS, t.SCAP_FD_IPV4_SERVSOCK, t.SCAP_FD_IPV6_SERVSOCK)]
+    fds += [
+        told_fd(40, t.SCAP_FD_IPV4_SOCK, sip=b"\1\1\1\1", dip=b"\2\2\2\2", sport=1, dport=2, l4proto=t.SCAP_L4_TCP),
+        told_fd(41, t.SCAP_FD_IPV4_SOCK, sip=b"\1\1\1\1", dip=b"\2\2\2\2", sport=80, dport=2, l4proto=t.SCAP_L4_TCP),
+        told_fd(42, t.SCAP_FD_IPV6_SOCK, sip=six, dip=six[::-1], sport=1, dport=2, l4proto=t.SCAP_L4_UDP),
+        told_fd(43, t.SCAP_FD_IPV4_SERVSOCK, dip=b"\1\1\1\1", dport=80, l4proto=t.SCAP_L4_TCP),
+        told_fd(44, t.SCAP_FD_IPV6_SERVSOCK, dip=six, dport=81, l4proto=t.SCAP_L4_TCP),
+        told_fd(45, t.SCAP_FD_UNIX_SOCK, source=7, dest=8, name=b"/sock"),
+        told_fd(46, t.SCAP_FD_PIDFD, pid=9, name=b"/proc/9"),
+    ]
+    zone = zone_from((told(1, ptid=0), told(10, fds=fds)))
+    server = fd_of(zone, 10, 41)
+    assert server.is_server() and server.sip == b"\2\2\2\2", "a server sees its client first"
+    (_, thread) = export_threads(zone)
+    facts = ("fd", "kind", "ino", "name", "sip", "dip", "sport", "dport", "l4proto", "source", "dest", "pid")
+    assert [[getattr(fd, fact) for fact in facts] for fd in thread.fds] == [[getattr(fd, fact) for fact in facts] for fd in fds]
+
+
+def test_of_whom_nothing_is_known_is_not_told() -> None:
+    zone = small_zone()
+    feed(zone, opened(999, 3, "/x"), opened(10, 5, "/x"), closed(10, 5))
+    assert [thread.tid for thread in export_threads(zone)] == [1, 10, 20, 21, 22]
+    assert [fd.fd for fd in export_threads(zone)[1].fds] == [0, 1, 2], "it is closed, though rules still see it"
+    feed(zone, exited(21))
+    assert [thread.tid for thread in export_threads(zone)] == [1, 10, 20, 22]

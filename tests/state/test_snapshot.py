@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edera_falcod.scap import tables as t
+from edera_falcod.state import threadtable
 from edera_falcod.state.fd import FROM_PROC, ROLE_CLIENT, ROLE_SERVER, ROLES, SOCKET_CONNECTED
 from edera_falcod.state.limits import MAX_ARGS, MAX_ENV, MAX_FDS, MAX_PATH, MAX_RAW_PATH
 from edera_falcod.state.zone import ZoneState
@@ -200,3 +201,18 @@ def test_texts_are_cut_at_their_limits(facts: dict[str, object], name: str, limi
 def test_a_process_has_at_most_4096_files() -> None:
     zone = zone_of(told(10, fds=[told_fd(number, t.SCAP_FD_FILE, name=b"/x") for number in range(MAX_FDS + 5)]))
     assert len(files_of(zone, 10)) == MAX_FDS and zone.counters.fds_refused == 5
+
+
+def test_threads_beyond_what_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not threadtable.__file__.endswith(".py"):
+        pytest.skip("constants are compiled in")
+    monkeypatch.setattr(threadtable, "MAX_THREADS", 2)
+    zone = zone_of(told(1, ptid=0), told(10, fds=[told_fd(3, t.SCAP_FD_FIFO)]), told(20, fds=[told_fd(3, t.SCAP_FD_FIFO)]))
+    assert list(zone.threads) == [1, 10] and zone.counters.threads_refused == 1 and zone.table.fd_budget.entries == 1
+    zone = zone_of(told(1, ptid=0), boot_epoch=5)
+    assert list(zone.threads) == [1]
+
+
+def test_a_pidfd_of_no_process() -> None:
+    zone = zone_of(told(1, ptid=0, fds=[told_fd(3, t.SCAP_FD_PIDFD, pid=7), told_fd(4, t.SCAP_FD_PIDFD)]))
+    assert (fd_of(zone, 1, 3).pid, fd_of(zone, 1, 4).pid) == (7, 0)

@@ -7,6 +7,7 @@ import struct
 import pytest
 
 from edera_falcod.scap import tables as t
+from edera_falcod.state import fdtable
 from edera_falcod.state.fd import ROLE_CLIENT, ROLE_SERVER, ROLES, SOCKET_CONNECTED
 from edera_falcod.state.zone import ZoneState
 
@@ -455,7 +456,123 @@ def test_getsockopt_and_shutdown_change_nothing() -> None:
     assert fd_of(zone, 20, 5) is before and before.flags == 0
 
 
+def test_connecting_with_a_tuple_that_cannot_be_read() -> None:
+    zone = small_zone()
+    made(zone, 5, INET)
+    connected(zone, 5, inet_tuple("1.1.1.1", 1, "2.2.2.2", 2)[:-1])
+    assert fd_of(zone, 20, 5).name == b"" and fd_of(zone, 20, 5).flags & SOCKET_CONNECTED
+
+
+@pytest.mark.parametrize("code", [t.PPME_SOCKET_RECV_X, t.PPME_SOCKET_RECVMMSG_X, t.PPME_SOCKET_SENDMMSG_X])
+def test_messages_with_their_tuple_elsewhere(code: int) -> None:
+    zone = small_zone()
+    made(zone, 5, INET, 2)
+    ends = inet_tuple("1.1.1.1", 1, "2.2.2.2", 2)
+    feed(zone, event_of(code, 20, {"res": 1, "fd": 5, "tuple": ends}))
+    assert fd_of(zone, 20, 5).name == b"1.1.1.1:1->2.2.2.2:2"
+    feed(zone, event_of(code, 20, {"res": -1, "fd": 5, "tuple": inet_tuple("9.9.9.9", 9, "9.9.9.9", 9)}))
+    assert fd_of(zone, 20, 5).name == b"1.1.1.1:1->2.2.2.2:2"
+
+
+@pytest.mark.parametrize("code", [t.PPME_SOCKET_RECVMMSG_X, t.PPME_SOCKET_SENDMMSG_X])
+def test_messages_of_which_not_even_the_result_is_told(code: int) -> None:
+    zone = small_zone()
+    made(zone, 5, INET, 2)
+    feed(zone, event_of(code, 20, {"fd": 5, "tuple": inet_tuple("1.1.1.1", 1, "2.2.2.2", 2)}))
+    assert fd_of(zone, 20, 5).name == b"" and not fd_of(zone, 20, 5).flags & SOCKET_CONNECTED
+
+
+def test_messages_with_few_parameters() -> None:
+    zone = small_zone()
+    made(zone, 5, INET, 2)
+    made(zone, 6, UNIX)
+    for number, code in ((5, t.PPME_SOCKET_RECVFROM_X), (6, t.PPME_SOCKET_RECVMSG_X)):
+        short = event(code, 20, res=1, fd=number)
+        del short.params[4:]
+        feed(zone, short)
+        assert fd_of(zone, 20, number).name == b""
+
+
+def test_a_socket_is_not_learned_when_the_zone_is_out_of_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    for ends in (inet_tuple("1.1.1.1", 1, "2.2.2.2", 2), unix_tuple(1, 2, "/x")):
+        zone = small_zone()
+        made(zone, 0, INET if ends[0] == 2 else UNIX, 2, tid=10)
+        feed(zone, cloned(t.PPME_SYSCALL_CLONE_20_X, 30, 0, pid=30, ptid=10))
+        monkeypatch.setattr(fdtable, "MAX_ZONE_FDS", zone.table.fd_budget.entries)
+        sent(zone, 0, ends, tid=30)
+        assert not has_fd(zone, 30, 0) and fd_of(zone, 10, 0).name == b"" and zone.counters.fds_refused == 3
+
+
+def test_a_tuple_of_another_family_than_the_socket() -> None:
+    """A socket of which only the number is known, and one made for IPv4: it becomes what the message says."""
+    zone = small_zone()
+    made(zone, 5, 17)
+    sent(zone, 5, inet_tuple("1.1.1.1", 1, "2.2.2.2", 2))
+    assert (fd_of(zone, 20, 5).kind, fd_of(zone, 20, 5).l4proto) == (t.SCAP_FD_IPV4_SOCK, t.SCAP_L4_UDP)
+    made(zone, 6, INET6, 5, 132)
+    sent(zone, 6, inet6_tuple(LOOPBACK6, 1, LOOPBACK6, 2))
+    assert (fd_of(zone, 20, 6).kind, fd_of(zone, 20, 6).l4proto) == (t.SCAP_FD_IPV6_SOCK, t.SCAP_L4_UDP)
+    made(zone, 7, INET6, 2)
+    sent(zone, 7, b"\x10\0")
+    assert fd_of(zone, 20, 7).kind == t.SCAP_FD_IPV6_SOCK and fd_of(zone, 20, 7).sip == bytes(16)
+    made(zone, 8, INET6, 2)
+    for _ in range(2):
+        sent(zone, 8, inet6_tuple(mapped("1.1.1.1"), 1, mapped("2.2.2.2"), 2))
+        assert (fd_of(zone, 20, 8).kind, fd_of(zone, 20, 8).name) == (t.SCAP_FD_IPV4_SOCK, b"1.1.1.1:1->2.2.2.2:2")
+    made(zone, 9, UNIX, 2)
+    sent(zone, 9, b"\x10\0")
+    assert fd_of(zone, 20, 9).kind == t.SCAP_FD_UNIX_SOCK
+
+
+def test_ends_that_are_all_zero_tell_nothing() -> None:
+    zone = small_zone()
+    made(zone, 5, INET, 2)
+    sent(zone, 5, inet_tuple("0.0.0.0", 0, "0.0.0.0", 0))
+    assert fd_of(zone, 20, 5).name == b"" and fd_of(zone, 20, 5).flags & ROLES == 0
+
+
+def test_whoever_listens_on_the_port_and_sends_from_another_is_a_server() -> None:
+    """An IPv6 socket is not among those whose ports count, so that its own use of them is not seen."""
+    zone = small_zone()
+    made(zone, 8, INET, 2)
+    bound(zone, 8, inet("127.0.0.1", 0x1010))
+    made(zone, 9, INET, 2)
+    connected(zone, 9, inet_tuple("127.0.0.1", 7, "127.0.0.1", 8))
+    made(zone, 5, INET6, 2)
+    sent(zone, 5, inet6_tuple(b"\x10" * 16, 5000, LOOPBACK6, 53))
+    assert fd_of(zone, 20, 5).flags & ROLES == ROLE_SERVER
+
+
 @pytest.mark.parametrize("code", codes_of("sockets") + codes_of("messages"))
 def test_threads_that_are_not_known(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     check_without_main(code)
     check_stranger(monkeypatch, code)
+
+
+def test_passed_files_of_no_number_and_of_the_sockets_own() -> None:
+    zone = small_zone()
+    made(zone, 5, UNIX)
+    feed(zone, event(t.PPME_SOCKET_RECVMSG_X, 20, res=1, size=1, tuple=unix_tuple(1, 2, ""), msgcontrol=control((1, [-1, 5])), fd=5))
+    assert has_fd(zone, 20, 5)
+
+
+def test_what_a_socket_is() -> None:
+    zone = small_zone()
+    made(zone, 5, INET)
+    connected(zone, 5, inet_tuple("1.1.1.1", 1, "2.2.2.2", 2))
+    made(zone, 6, INET, 2)
+    feed(zone, opened(20, 7, "/d", t.PPM_O_DIRECTORY), opened(20, 8, "/f"))
+    said = [
+        (fd.is_tcp4(), fd.is_udp4(), fd.is_client(), fd.is_server(), fd.has_role(), fd.is_directory(), fd.is_file())
+        for fd in (fd_of(zone, 20, number) for number in (5, 6, 7, 8))
+    ]
+    assert said == [
+        (True, False, True, False, True, False, False), (False, True, False, False, False, False, False),
+        (False, False, False, False, False, True, False), (False, False, False, False, False, False, True),
+    ]  # fmt: skip
+
+
+def test_raw_sockets_of_no_protocol() -> None:
+    zone = small_zone()
+    made(zone, 5, INET, 3, 0)
+    assert fd_of(zone, 20, 5).l4proto == t.SCAP_L4_UNKNOWN

@@ -212,3 +212,72 @@ def test_interfaces_without_networks() -> None:
     assert interfaces.guess4(b"\x7f\0\0\2") == b"\x7f\0\0\1"
     assert interfaces.guess4(bytes([10, 0, 0, 6])) == bytes([10, 0, 0, 5])  # as the first that is not loopback
     assert Interfaces().guess4(b"\1\1\1\1") == bytes(4)
+
+
+NET6 = bytes([0xFD]) + bytes(7)
+
+
+def test_missing_ends_of_ipv6() -> None:
+    interfaces = Interfaces()
+    interfaces.set_networks([(LOOPBACK6, 128), (NET6 + bytes(7) + b"\5", 64), (b"\x7f\0\0\1", 8)])
+    own = NET6 + bytes(7) + b"\5"
+    assert interfaces.guess6(own) == own
+    assert interfaces.guess6(NET6 + b"\1" * 8) == own, "of its network"
+    assert interfaces.guess6(bytes([0xFE, 0x80]) + bytes(14)) == own, "the first that is not loopback"
+    only = Interfaces()
+    only.set_networks([(LOOPBACK6, 128)])
+    assert only.guess6(own) == bytes(16)
+    only.set_networks([(b"\x7f\0\0\1", 8)])
+    assert only.guess4(b"\x08\x08\x08\x08") == bytes(4)
+
+    fd = sock(SCAP_FD_IPV6_SOCK, SCAP_L4_UDP)
+    sockinfo.update(fd, Ends(inet6_tuple(bytes(16), 10, NET6 + b"\1" * 8, 53)))
+    interfaces.complete(fd)
+    assert fd.sip == own and fd.dip == NET6 + b"\1" * 8
+    sockinfo.update(fd, Ends(inet6_tuple(NET6 + b"\1" * 8, 53, bytes(16), 10)))
+    sockinfo.view(fd)
+    interfaces.complete(fd)
+    assert fd.dip == own
+
+
+@pytest.mark.parametrize("kind", [SCAP_FD_UNIX_SOCK, SCAP_FD_IPV4_SERVSOCK])
+def test_only_connections_have_missing_ends(kind: int) -> None:
+    interfaces = Interfaces()
+    interfaces.set_networks([(bytes([10, 0, 0, 5]), 24)])
+    fd = Fd(kind)
+    interfaces.complete(fd)
+    assert fd.memory == b"" and fd.sip == b""
+    whole = sock(SCAP_FD_IPV4_SOCK, SCAP_L4_UDP)
+    sockinfo.update(whole, ends4("1.1.1.1", 10, "8.8.8.8", 53))
+    before = whole.memory
+    interfaces.complete(whole)
+    assert whole.memory == before
+
+
+def test_views_of_every_kind() -> None:
+    memory = bytes(range(1, sockinfo.SIZE + 1))
+    seen = {}
+    for kind in (SCAP_FD_IPV4_SOCK, SCAP_FD_IPV6_SOCK, SCAP_FD_IPV4_SERVSOCK, SCAP_FD_IPV6_SERVSOCK, SCAP_FD_UNIX_SOCK):
+        fd = Fd(kind)
+        fd.memory = memory
+        sockinfo.view(fd)
+        seen[kind] = (fd.sip, fd.dip, fd.sport, fd.dport, fd.l4proto, fd.source, fd.dest)
+    assert seen[SCAP_FD_IPV4_SOCK] == (memory[:4], memory[4:8], 0x0A09, 0x0C0B, 13, 0, 0)
+    assert seen[SCAP_FD_IPV6_SOCK] == (memory[:16], memory[16:32], 0x2221, 0x2423, 37, 0, 0)
+    assert seen[SCAP_FD_IPV4_SERVSOCK] == (b"", memory[:4], 0, 0x0605, 7, 0, 0)
+    assert seen[SCAP_FD_IPV6_SERVSOCK] == (b"", memory[:16], 0, 0x1211, 19, 0, 0)
+    assert seen[SCAP_FD_UNIX_SOCK] == (b"", b"", 0, 0, 0, 0x0807060504030201, 0x100F0E0D0C0B0A09)
+
+
+def test_single_bytes() -> None:
+    fd = Fd(SCAP_FD_IPV4_SOCK)
+    assert sockinfo.byte_at(fd, 12) == 0
+    sockinfo.write_byte(fd, 12, 0x1FF)
+    assert sockinfo.byte_at(fd, 12) == 0xFF and sockinfo.byte_at(fd, 11) == 0 and len(fd.memory) == sockinfo.SIZE
+
+
+def test_ends_of_unix_sockets() -> None:
+    fd = Fd(SCAP_FD_UNIX_SOCK)
+    sockinfo.set_unix(fd, b"\1" * 8, b"\2" * 8)
+    sockinfo.view(fd)
+    assert (fd.source, fd.dest, len(fd.memory)) == (0x0101010101010101, 0x0202020202020202, sockinfo.SIZE)

@@ -6,7 +6,7 @@ import pytest
 
 from edera_falcod.scap import tables as t
 from edera_falcod.state import threadtable
-from edera_falcod.state.limits import MAX_LINEAGE, PLACEHOLDER_IDLE, PURGE_IDLE
+from edera_falcod.state.limits import MAX_LINEAGE, MAX_RECENTLY_EXITED, PLACEHOLDER_IDLE, PURGE_FIRST, PURGE_IDLE, PURGE_INTERVAL
 from edera_falcod.state.thread import Strings, Thread
 from edera_falcod.state.threadtable import PGID, SID, VPGID
 from edera_falcod.state.zone import ZoneState
@@ -189,3 +189,97 @@ def test_thread_ids_beyond_32_bits_do_not_end_one_anothers() -> None:
     zone.table.add(child, START)
     zone.table.note_exit(30, START)
     assert zone.table.exited_recently(30, 10, START + 1) and not zone.table.exited_recently(31, 10, START + 1)
+
+
+def test_placeholders_go_after_half_a_minute_when_it_is_looked_for_them() -> None:
+    zone = small_zone()
+    table = zone.table
+    table.purge(START)
+    assert table.next_purge == START + PURGE_FIRST
+    table.placeholder(999, START)
+    table.purge(START + PURGE_FIRST)
+    assert 999 in zone.threads
+    table.placeholder(998, START + PURGE_FIRST + 1)
+    table.purge(START + PURGE_FIRST + 1)
+    assert 999 not in zone.threads and 998 in zone.threads and zone.counters.threads_purged == 1
+    assert table.next_purge == START + PURGE_FIRST + 1 + PURGE_INTERVAL
+    table.purge(START - PURGE_INTERVAL)
+    assert table.next_purge == START, "the zone's clock was set back"
+
+
+@interpreted
+def test_processes_go_only_from_a_table_that_is_half_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    zone = small_zone()
+    table = zone.table
+    feed(zone, event_of(t.PPME_SYSCALL_GETUID_X, 10, {"uid": 0}, START))
+    late = START + PURGE_IDLE + 1
+    table.next_purge = 1
+    table.purge(late)
+    assert len(zone.threads) == 5
+    monkeypatch.setattr(threadtable, "PURGE_ABOVE", 4)
+    table.next_purge = 1
+    table.purge(late)
+    assert 10 not in zone.threads and len(zone.threads) == 4, "the others were told before the first event: they count from the first look"
+
+
+@interpreted
+def test_texts_and_files_of_whom_there_is_no_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    zone = small_zone()
+    monkeypatch.setattr(threadtable, "MAX_ZONE_TEXT", zone.table.text + 100)
+    feed(zone, executed(10, args=["x" * 200], env=["A=1"], cgroups=[]))
+    assert thread_of(zone, 10).args.items == [] and thread_of(zone, 10).env.items == [b"A=1"] and zone.counters.text_refused == 1
+    monkeypatch.setattr(threadtable, "MAX_THREADS", len(zone.threads))
+    entries = zone.table.fd_budget.entries
+    feed(zone, cloned(CLONE, 30, 0, pid=30, ptid=10))
+    assert 30 not in zone.threads and zone.table.fd_budget.entries == entries
+    invariants.check(zone)
+
+
+def test_as_many_exits_are_remembered_as_there_may_be() -> None:
+    zone = small_zone()
+    for tid in range(1000, 1000 + MAX_RECENTLY_EXITED + 1):
+        zone.table.note_exit(tid, START)
+    assert len(zone.table.exited) == MAX_RECENTLY_EXITED
+    assert not zone.table.exited_recently(1000, -1, START + 1) and zone.table.exited_recently(1001, -1, START + 1)
+
+
+@pytest.mark.parametrize(("reaper", "found"), [(10, 10), (999, 1), (50, 1)])
+def test_whom_children_go_to(reaper: int, found: int) -> None:
+    """Whom the kernel names; not whom nobody knows, nor who is below them."""
+    zone = small_zone()
+    feed(zone, cloned(CLONE, 30, 0, pid=30, ptid=10), cloned(CLONE, 40, 0, pid=40, ptid=30), cloned(CLONE, 50, 0, pid=50, ptid=40))
+    feed(zone, exited(30, reaper=reaper))
+    quiet(zone)
+    assert thread_of(zone, 40).ptid == found
+    invariants.check(zone)
+
+
+def test_no_reaper_and_no_leader_across_a_pid_namespace() -> None:
+    zone = zone_of(
+        told(1, ptid=0),
+        told(30, ptid=1, vtid=2, vpid=2, sid=5, vpgid=-1, pgid=30),
+        told(40, ptid=30, vtid=3, vpid=3, sid=5, vpgid=9, pgid=30),
+    )
+    table = zone.table
+    inner = thread_of(zone, 40)
+    assert table.leader(inner, VPGID) is None and table.leader(thread_of(zone, 30), VPGID) is None
+    assert table.leader(inner, SID) is thread_of(zone, 30), "its oldest relative of the session"
+    assert table.leader(inner, PGID) is thread_of(zone, 30), "by its id, which is the zone's"
+    table.remove(30, START)
+    assert inner.ptid == 0
+    assert table.lineage(inner, 5) == []
+
+
+def test_lineage_has_a_limit() -> None:
+    zone = chain(20)
+    last = thread_of(zone, 20)
+    assert [thread.tid for thread in zone.table.lineage(last, 3)] == [19, 18, 17]
+    assert [thread.tid for thread in zone.table.lineage(last, 100)] == list(range(19, 0, -1))
+
+
+def test_lines_of_parents_that_are_too_long_to_tell() -> None:
+    zone = chain(MAX_LINEAGE + 10)
+    feed(zone, exited(5, reaper=MAX_LINEAGE + 10))
+    quiet(zone, 1)
+    assert zone.counters.lineage_cut > 0 and zone.counters.cycles_cut > 0 and thread_of(zone, 6).ptid != MAX_LINEAGE + 10
+    invariants.check(zone)

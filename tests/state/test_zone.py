@@ -6,11 +6,14 @@ import pytest
 
 from edera_falcod.scap import tables as t
 from edera_falcod.scap.event import Event
+from edera_falcod.state import params, threadtable
+from edera_falcod.state.fd import Fd
+from edera_falcod.state.limits import MAX_FDS, MAX_SHARED_CGROUPS, PURGE_INTERVAL
 from edera_falcod.state.preparation import BIRTH, DEATH, ENTER, EXIT, FD_POSITION, HAS_FD, LOOKUP, NOBODY, PREPARATION, USES_FD
 from edera_falcod.state.registry import PARSERS, parses
 from edera_falcod.state.zone import ZoneState
 
-from .support import START, cloned, closed, event, event_of, executed, fd_of, feed, opened, small_zone, thread_of, told, zone_of
+from .support import START, cloned, closed, event, event_of, executed, fd_of, feed, files_of, opened, small_zone, thread_of, told, zone_of
 
 
 def test_every_fd_position_is_a_fd() -> None:
@@ -198,3 +201,120 @@ def test_parameters_of_a_wrong_length_read_as_absent() -> None:
             feed(zone, Event(START, 10, 0, code, [b"\1" * size for _ in info.params]))
             feed(zone, event_of(code, 10, {}))
     assert zone.find_thread(1) is not None
+
+
+def test_nobodys_files() -> None:
+    """An event without a thread, and one whose thread has no files: nothing is added or changed."""
+    zone = zone_of(told(1, ptid=0), told(23, pid=99))
+    for tid in (None, 23):
+        zone.thread = None if tid is None else thread_of(zone, tid)
+        zone.event_fd = Fd(t.SCAP_FD_FIFO)
+        found = [zone.change_fd()]
+        zone.fd_changed(t.SCAP_FD_FIFO)
+        zone.add_fd(5, Fd(t.SCAP_FD_FIFO))
+        assert [*found, zone.event_fd, zone.change_fd()] == [None, None, None]
+    assert zone.table.fd_budget.entries == 0
+
+
+def test_a_process_with_as_many_files_as_there_may_be() -> None:
+    zone = small_zone()
+    for number in range(3, MAX_FDS):
+        feed(zone, opened(10, number, "/x"))
+    feed(zone, opened(10, MAX_FDS, "/one more"))
+    assert zone.event_fd is None and zone.fd is None and zone.fd_num == MAX_FDS and zone.counters.fds_refused == 1
+
+
+def test_relatives() -> None:
+    zone = small_zone()
+    feed(zone, opened(999, 3, "/x"))
+    shell, thread, stranger = thread_of(zone, 10), thread_of(zone, 21), thread_of(zone, 999)
+    assert zone.main_thread(thread) is thread_of(zone, 20) and zone.parent(shell) is thread_of(zone, 1)
+    assert zone.ancestor(thread, 1) is thread_of(zone, 1) and zone.lineage(shell, 5) == [thread_of(zone, 1)]
+    leaders = (zone.session_leader(thread), zone.vpgid_leader(thread), zone.pgid_leader(thread))
+    assert leaders == (thread_of(zone, 20),) * 3
+    assert (zone.nthreads(thread), zone.nchilds(thread), zone.nthreads(stranger), zone.nchilds(stranger)) == (3, 2, 0, 0)
+    thread_of(zone, 20).flags |= t.PPM_CL_CLOSED
+    zone.table.groups[20].alive -= 1
+    assert (zone.nthreads(thread), zone.nchilds(thread)) == (2, 2), "all that live are but its main thread"
+    assert zone.cwd(thread) == b"/home/" and zone.cwd(stranger) == b"./"
+
+
+@pytest.mark.parametrize("removes", [True, False])
+def test_a_file_whose_process_is_gone_when_it_would_be_closed(removes: bool) -> None:
+    """Of a placeholder, which nobody has heard of for longer than such are kept."""
+    zone = small_zone()
+    zone.removes_threads = removes
+    feed(zone, opened(999, 3, "/x"), closed(999, 3))
+    start = zone.ts
+    quiet_at = [start + 1, start + PURGE_INTERVAL * 2]
+    zone.closed = False
+    feed(zone, event(t.PPME_SYSCALL_GETUID_X, 10, ts=quiet_at[0], uid=0), closed(999, 3))
+    feed(zone, event(t.PPME_SYSCALL_GETUID_X, 10, ts=quiet_at[1], uid=0))
+    assert (999 in zone.threads) is not removes and not zone.closed
+
+
+def test_enter_events_count_only_for_the_exit_right_behind_them() -> None:
+    zone = small_zone()
+    feed(zone, event(t.PPME_SYSCALL_OPEN_E, 10, name="/enter", flags=2))
+    exit_ = event(t.PPME_SYSCALL_OPEN_X, 10, fd=5, name="/exit", flags=1)
+    assert zone.enter_event(exit_) is None
+    feed(zone, event(t.PPME_SYSCALL_GETUID_X, 10, uid=0), exit_)
+    assert fd_of(zone, 10, 5).name == b"/exit"
+    zone.thread = None
+    assert zone.enter_event(exit_) is None
+
+
+def test_the_fd_of_an_enter_event_is_that_of_its_exit() -> None:
+    zone = small_zone()
+    feed(zone, opened(10, 5, "/five"), opened(10, 6, "/six"))
+    feed(zone, event(t.PPME_SOCKET_CONNECT_E, 10, fd=5), event(t.PPME_SOCKET_CONNECT_X, 10, res=-88, fd=6))
+    assert zone.fd_num == 5 and zone.fd is fd_of(zone, 10, 5)
+    feed(zone, event(t.PPME_SOCKET_CONNECT_X, 10, res=-88, fd=6))
+    assert zone.fd_num == 6
+
+
+def test_a_zone_of_strangers_shares_control_groups_only_so_long() -> None:
+    zone = small_zone()
+    zone.cgroups.clear()
+    for number in range(MAX_SHARED_CGROUPS + 5):
+        feed(zone, executed(10, cgroups=[f"cpu=/{number}"]))
+    assert len(zone.cgroups) == 5 and thread_of(zone, 10).cgroups.items == [b"cpu=/%d" % (MAX_SHARED_CGROUPS + 4)]
+
+
+def test_no_room_for_an_events_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    zone = small_zone()
+    monkeypatch.setattr(threadtable, "MAX_THREADS", len(zone.threads))
+    feed(zone, event(t.PPME_SYSCALL_GETUID_X, 777, uid=0))
+    assert zone.thread is None and zone.fd_num == -1 and zone.counters.threads_refused == 1
+
+
+def test_counters_are_told_by_name() -> None:
+    zone = small_zone()
+    feed(zone, opened(999, 3, "/x"))
+    told_of = dict(zone.counters.items())
+    assert (told_of["placeholders"], told_of["threads_added"], told_of["snapshots"]) == (1, 6, 1)
+    assert all(getattr(zone.counters, name) == value for name, value in told_of.items())
+
+
+def test_parameters() -> None:
+    values = [b"\1\2\3\4\5\6\7\x88", b"\1\2\3\x84", b"\1\x82", b"\x81", b"", b"text\0rest", b"(NULL)\0", b"text"]
+    assert [params.i64(values, index, -7) for index in range(9)] == [-0x77F8F9FAFBFCFDFF, *[-7] * 8]
+    assert [params.u64(values, index) for index in range(9)] == [0x8807060504030201, *[0] * 6, 0, 0]
+    assert [params.u32(values, index) for index in range(9)] == [0, 0x84030201, *[0] * 5, int.from_bytes(b"text", "little"), 0]
+    assert [params.u16(values, index) for index in range(9)] == [0, 0, 0x8201, *[0] * 6]
+    assert [params.u8(values, index) for index in range(9)] == [0, 0, 0, 0x81, *[0] * 5]
+    assert [params.given(values, index) for index in range(9)] == [True, True, True, True, False, True, True, True, False]
+    assert [params.text(values, index) for index in (4, 5, 6, 7, 8)] == [b"<NA>", b"text", b"<NA>", b"text", b"<NA>"]
+    found = [params.returned(values[index:]) for index in range(9)]
+    assert found[:2] == [-0x77F8F9FAFBFCFDFF, -0x7BFCFDFF] and found[2:7] == [0] * 5 and found[8] == 0
+
+
+def test_files_of_a_thread_are_its_process_s() -> None:
+    zone = small_zone()
+    feed(zone, opened(21, 5, "/x"))
+    assert zone.event_fd is fd_of(zone, 20, 5)
+    fd = zone.change_fd()
+    assert fd is not None and fd is zone.event_fd
+    kind, fd.kind = fd.kind, t.SCAP_FD_FIFO
+    zone.fd_changed(kind)
+    assert files_of(zone, 22).kinds == {t.SCAP_FD_FIFO: 1}

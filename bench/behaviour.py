@@ -1,7 +1,10 @@
-"""What the daemon is like beside its speed: latency, quiet zones, many zones and the memory that they take."""
+"""What the daemon is like beside its speed: latency, quiet zones, many zones and threads and the memory that they take, more than the
+consumer takes, and large snapshots."""
 
 from __future__ import annotations
 
+import json
+import subprocess
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -16,6 +19,16 @@ SLICE: Final = 200  # events that zones repeat where it is the number of zones o
 WORK: Final = 100_000  # events in all, there
 ZONES: Final = (1, 10, 100, 1000)
 IDLE_ZONES: Final = 100
+IDLE_SETTLE: Final = 12.0  # s until the zones' first lists have been read, and read again unchanged
+IDLE_TIME: Final = 20.0  # s: several rounds of what is done now and then, and many ticks of CPU time
+THREADS: Final = (100, 1_000, 10_000)  # of a zone
+FDS: Final = 40  # of each of the most threads, where files are looked at
+TAKEN: Final = 5_000  # events a second that a slow consumer takes
+OVERLOAD: Final = 3  # times as many are sent
+OVERLOAD_TIME: Final = 15.0  # s
+OVERLOAD_BUFFER: Final = 16 << 20  # bytes: full after two seconds
+SNAPSHOT_RATE: Final = 5 << 20  # bytes a second at which snapshots are imported at least
+LARGE_THREADS: Final = 32_000  # of a snapshot that is nearly as large as any may be
 
 
 def everything(stand: Callable[[int], Stand], build: Build, runs: int, seconds: float) -> dict[str, Any]:
@@ -23,9 +36,24 @@ def everything(stand: Callable[[int], Stand], build: Build, runs: int, seconds: 
     with stand(20_000) as one:
         found: dict[str, Any] = {
             "latency_ms": {str(rate): min((latency(one, build, rate, seconds) for _ in range(runs)), key=p99) for rate in RATES},
-            "idle": idle(one, build, seconds),
+            "idle": idle(one, build),
+            "overload": overload(one, build),
             "zones": {str(zones): with_zones(one, build, zones) for zones in ZONES},
+            "snapshot": snapshot(one, build),
         }
+    with stand(20_000) as one:  # threads are added to its snapshot, and stay there
+        found["threads"] = {str(threads): with_threads(one, build, threads, 0) for threads in THREADS}
+    with stand(20_000) as one:
+        found["fds"] = {str(FDS * THREADS[-1]): with_threads(one, build, THREADS[-1], FDS)}
+    found["memory_bytes"] = {
+        "zone": round(1024 * found["zones"][str(ZONES[-1])]["quiet_kib"] / ZONES[-1]),
+        "thread": round(1024 * found["threads"][str(THREADS[-1])]["quiet_kib"] / THREADS[-1]),
+        "fd": round(
+            1024
+            * (found["fds"][str(FDS * THREADS[-1])]["quiet_kib"] - found["threads"][str(THREADS[-1])]["quiet_kib"])
+            / (FDS * THREADS[-1])
+        ),
+    }
     return found
 
 
@@ -56,15 +84,51 @@ def latency(stand: Stand, build: Build, rate: int, seconds: float) -> dict[str, 
         }
 
 
-def idle(stand: Stand, build: Build, seconds: float) -> dict[str, float]:
+def idle(stand: Stand, build: Build) -> dict[str, float]:
     say(f"{IDLE_ZONES} quiet zones")
     with stand.daemon(build) as daemon:
         daemon.consumer()
         stand.host.ask(do="quiet", zones=IDLE_ZONES)
-        time.sleep(3 * SETTLE)
+        time.sleep(IDLE_SETTLE)
         before = daemon.cpu()
-        time.sleep(2 * seconds)
-        return {"zones": IDLE_ZONES, "cpu_percent": round(100 * (daemon.cpu() - before) / (2 * seconds), 2)}
+        time.sleep(IDLE_TIME)
+        return {"zones": IDLE_ZONES, "cpu_percent": round(100 * (daemon.cpu() - before) / IDLE_TIME, 2)}
+
+
+def overload(stand: Stand, build: Build) -> dict[str, float]:
+    """Memory while more is sent than the consumer takes: when the buffer has just been full for a while, and at the end."""
+    say(f"{OVERLOAD} times what the consumer takes")
+    with stand.daemon(build, f"buffer.size={OVERLOAD_BUFFER}") as daemon:
+        consumer = daemon.consumer(rate=TAKEN)
+        stand.host.ask(do="quiet")
+        time.sleep(SETTLE)
+        samples: list[int] = []
+        stand.host.tell(do="rate", per_second=OVERLOAD * TAKEN, seconds=OVERLOAD_TIME)
+        end = time.monotonic() + OVERLOAD_TIME
+        while time.monotonic() < end:
+            time.sleep(0.25)
+            samples.append(daemon.memory())
+        sent = stand.host.answer()["events"]
+        taken = consumer.ask()["events"]
+        third = len(samples) // 3
+        return {
+            "sent": sent,
+            "taken": taken,
+            "buffer_mib": OVERLOAD_BUFFER >> 20,
+            "second_third_mib": round(max(samples[third : 2 * third]) / (1 << 20), 1),
+            "last_third_mib": round(max(samples[2 * third :]) / (1 << 20), 1),
+        }
+
+
+def snapshot(stand: Stand, build: Build) -> dict[str, float]:
+    """How long others wait for their turn while a large snapshot is imported: bench/stall.py."""
+    say("a large snapshot")
+    command = build.command("bench.stall", str(stand.capture), str(LARGE_THREADS), str(FDS))
+    done = subprocess.run(command, cwd=build.folder, env=build.environment(), stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        raise BenchError(f"the import of a large snapshot ended with {done.returncode}")
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
 
 
 def _repeat(stand: Stand, daemon: Daemon, consumer: Talker, zones: int, times: int) -> float:
@@ -93,3 +157,17 @@ def with_zones(stand: Stand, build: Build, zones: int) -> dict[str, float]:
         _repeat(stand, daemon, consumer, zones, 1)
         us = _repeat(stand, daemon, consumer, zones, max(1, WORK // (zones * SLICE)))
         return {"cpu_us_per_event": round(us, 2), "quiet_kib": (quiet - start) // 1024, "busy_kib": (daemon.memory() - start) // 1024}
+
+
+def with_threads(stand: Stand, build: Build, threads: int, fds: int) -> dict[str, float]:
+    """Events of a zone with so many threads more than the capture has, each with ``fds`` files, and what the daemon's memory is then."""
+    say(f"{threads} threads" + (f" with {fds} files each" if fds else ""))
+    with stand.daemon(build, "buffer.size=1GiB") as daemon:
+        consumer = daemon.consumer()
+        start = daemon.memory()
+        size = stand.host.ask(do="quiet", threads=threads, fds=fds)["snapshot"]
+        time.sleep(SETTLE + size / SNAPSHOT_RATE)
+        quiet = daemon.memory()
+        _repeat(stand, daemon, consumer, 1, 1)
+        us = _repeat(stand, daemon, consumer, 1, WORK // SLICE)
+        return {"cpu_us_per_event": round(us, 2), "quiet_kib": (quiet - start) // 1024}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 from edera_falcod.scap.snapshot import SnapshotFd, SnapshotThread
 from edera_falcod.scap.tables import SCAP_FD_FILE_V2
 
@@ -16,7 +14,7 @@ def grow(threads: list[SnapshotThread], count: int, fds: int = -1) -> list[Snaps
     grown = list(threads)
     parent = min(threads, key=lambda thread: thread.tid)
     for number in range(count):
-        made = copy.copy(threads[number % len(threads)])
+        made = like(threads[number % len(threads)])
         made.tid = made.pid = made.vtid = made.vpid = FIRST_TID + number
         made.ptid = parent.tid
         made.comm = b"worker-%d" % number
@@ -25,6 +23,14 @@ def grow(threads: list[SnapshotThread], count: int, fds: int = -1) -> list[Snaps
             made.fds = [file(number, fd) for fd in range(fds)]
         grown.append(made)
     return grown
+
+
+def like(thread: SnapshotThread) -> SnapshotThread:
+    made = SnapshotThread(thread.tid)
+    for name in dir(thread):  # compiled, it has no __slots__ and copy.copy does not know it
+        if not name.startswith("_"):
+            setattr(made, name, getattr(thread, name))
+    return made
 
 
 def file(process: int, number: int) -> SnapshotFd:

@@ -95,6 +95,7 @@ class Stand:
         self._temporary = tempfile.TemporaryDirectory(prefix="falcod-bench-")
         self.folder = Path(self._temporary.name)
         self.around = around or interpreted()
+        self.capture = capture
         self.host = Talker(
             self.around.command("bench.host", str(self.folder / "edera.sock"), str(capture), str(limit)), self.around, self.folder
         )

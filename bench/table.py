@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .baseline import STAGES
+from .behaviour import FDS, OVERLOAD, THREADS
 
 LABELS = {
     "receive": "receive, many messages to a DATA frame",
@@ -48,6 +49,24 @@ def behaviour(found: dict[str, Any]) -> list[str]:
     lines += ["", "| zones | us an event | MiB quiet | MiB busy |", "|---|---|---|---|"]
     for zones, row in found["zones"].items():
         lines.append(f"| {zones} | {row['cpu_us_per_event']:.2f} | {row['quiet_kib'] / 1024:.1f} | {row['busy_kib'] / 1024:.1f} |")
-    idle = found["idle"]
-    lines += ["", f"{idle['zones']} quiet zones: {idle['cpu_percent']} % of a core."]
+    lines += ["", "| threads of a zone | files | us an event | MiB quiet |", "|---|---|---|---|"]
+    for kind in ("threads", "fds"):
+        for number, row in found[kind].items():
+            threads, files = (number, "0") if kind == "threads" else (str(THREADS[-1]), number)
+            lines.append(f"| {threads} | {files} | {row['cpu_us_per_event']:.2f} | {row['quiet_kib'] / 1024:.1f} |")
+    idle, over, large, memory = found["idle"], found["overload"], found["snapshot"], found["memory_bytes"]
+    lines += [
+        "",
+        f"Memory: {memory['zone']:,} bytes a zone (with the capture's threads), {memory['thread']:,} a thread, {memory['fd']:,} a file.",
+        "",
+        f"{idle['zones']} quiet zones: {idle['cpu_percent']} % of a core.",
+        "",
+        f"{OVERLOAD} times what the consumer takes ({over['sent']:,} events sent, {over['taken']:,} taken, a buffer of "
+        f"{over['buffer_mib']} MiB): at most {over['second_third_mib']} MiB of memory in the second third of the time, "
+        f"{over['last_third_mib']} MiB in the last.",
+        "",
+        f"A snapshot of {large['snapshot_mib']} MiB, {large['threads']:,} threads with {FDS} files each, imported twice: "
+        f"{large['seconds']} s; the longest that others waited for their turn: {large['longest_cpu_ms']} ms of CPU time, "
+        f"{large['longest_ms']} ms by the clock.",
+    ]
     return lines

@@ -35,7 +35,7 @@ from .state.zone import ZoneState
 # Replies that we do not understand but that leave nothing wrong behind: of a zone that is newer, or older, than we are.
 HARMLESS: Final = frozenset({UNKNOWN_EVENT, OLD_EVENT, EMPTY})
 SLICE: Final = 0.002  # seconds of work on a snapshot before others get their turn
-SCAN: Final = 4096  # outermost fields of a snapshot that are looked at before the clock is
+SCAN: Final = 1024  # outermost fields of a snapshot that are looked at before the clock is
 LOSS_SPACING: Final = 30.0  # seconds between reseeds after losses (of the zone's driver, or by our own faults): a zone that loses all the
 # time must not keep us busy with snapshots; it stays tainted meanwhile, and the last loss is always followed by a reseed
 _OK: Final = Verdict.OK  # looking it up costs as much as decoding an event
@@ -179,16 +179,18 @@ class ZonePipeline:
             self._log.warning("snapshot refused", cause=error.cause, bytes=len(message))
             return Verdict.MALFORMED
         state = self.state
-        old = list(state.threads.values())  # freed below, as are those of the snapshot: all at once they would take too long
-        state.begin_snapshot(reader.boot_epoch)
+        old = state.begin_snapshot(reader.boot_epoch)  # let go bit by bit, as is what was read: all at once would take too long
+        for one in old:
+            one.part()
+            await turns.give()
+        while old:
+            old.pop()
+            await turns.give()
         threads.reverse()
         while threads:
             state.add_snapshot_thread(threads.pop())
             await turns.give()
         for _ in state.finish_snapshot():
-            await turns.give()
-        while old:
-            old.pop()
             await turns.give()
         self._loss_pending = False
         self.imported += 1

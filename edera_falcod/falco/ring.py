@@ -7,10 +7,11 @@ are not, so that a slow consumer costs the others nothing), with a budget in byt
         \\--dropped           \\--dropped (age)      \\--connection lost--> waiting again, in front
 
 Who is admitted. A budget that is simply full would let one flooding zone starve the rest. So the limit of a zone moves with the
-free part of the budget (dynamic thresholds, as in switches with shared buffers): a zone may hold at most FACTOR[priority] times what
-is free. One flooding zone of low priority stops at a third of the budget, one of high priority at 8/9, N such zones share evenly, a quiet
-zone always finds room, and important events are still taken when reads and writes are already shed. What is refused is refused
-before it is queued: memory never exceeds the budget, a zone's order never changes, and nothing has to be searched.
+free part of the budget (dynamic thresholds, as in switches with shared buffers): with events of the lowest priority a zone may hold at
+most half of what is free, with those of the others 2, 8 or 32 times as much as is free. One flooding zone of low priority stops at a
+third of the budget, one of high priority at 8/9, N such zones share evenly, a quiet zone always finds room, and important events are
+still taken when reads and writes are already shed. What is refused is refused before it is queued: memory never exceeds the budget, a
+zone's order never changes, and nothing has to be searched.
 
 What is charged. A record is charged its own bytes, an overhead, and the bytes of the blocks that were new with it (all that it
 refers to are alive as long as it is queued). A block that is older than the oldest record of a queue belonged to the zone's state
@@ -44,7 +45,9 @@ MAX_OVERSIZE: Final = 4096  # blocks too large to be sent that are remembered; t
 RECORD_OVERHEAD: Final = 160  # bytes that a record costs beside its data: object, tuple, queue entry
 MAX_RECORD: Final = 1 << 20  # bytes of a record's data or of one block: what must fit into a frame with room to spare
 
-FACTOR: Final = (4, 16, 64, 512)  # eighths: by priority, how many times the free part a zone may hold
+# How many times the free part a zone may hold: a half of it for the lowest priority, and for each higher one four times as much
+LOWEST_PART: Final = 2
+PRIORITY_BITS: Final = 2
 TYPICAL: Final = 1024  # bytes: what a record is taken to need before it is made
 
 DAEMON: Final = 0  # zone index of events that belong to no zone
@@ -136,7 +139,7 @@ class Consumer:
     def _room(self, held: i64, priority: i64, size: i64) -> bool:
         """Whether a zone that holds ``held`` bytes may have ``size`` more."""
         free: i64 = self.budget - self.bytes - size
-        return free >= 0 and held + size <= (free * FACTOR[priority]) >> 3
+        return free >= 0 and held + size <= (free << PRIORITY_BITS * priority) // LOWEST_PART
 
     def offer(self, record: Record, share: Share) -> bool:
         size = record.size

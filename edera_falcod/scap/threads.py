@@ -26,7 +26,7 @@ from .tables import (
 MAX_THREADS: Final = 262_144  # libsinsp's limit of the thread table (state-machine.md section 6)
 MAX_FDS: Final = 4096  # of one thread; libsinsp's limit of an fd table (section 5)
 MAX_OTHERS: Final = 1024  # outermost fields that are no thread: a zone's id and its boot time, and what newer zones may add
-EAGER: Final = 4096  # outermost fields that the constructor looks at: all there are of most snapshots, in less than a millisecond
+EAGER: Final = 1024  # outermost fields that the constructor looks at: all there are of most snapshots, in a millisecond or two interpreted
 MAX_COMM: Final = 64  # the kernel's has 16 bytes, threads of the kernel may show more
 MAX_PATH: Final = 4096  # PATH_MAX of Linux; libscap cuts at 1024
 MAX_STRINGS: Final = 128 << 10  # arguments, environment, cgroups; libscap cuts at 4096, Linux allows one string of 128 KiB

@@ -179,6 +179,11 @@ class Thread:
         group = self.group
         return group.main if group is not None else None
 
+    def part(self) -> None:
+        """Let go of the other threads, when the whole table is no more."""
+        self.group = None
+        self.children.clear()
+
     def own_fds(self, budget: FdBudget) -> FdTable:
         """The thread's own table, made now if it has none."""
         table = self.fds

@@ -330,10 +330,11 @@ class ZoneState:
 
     # Snapshots
 
-    def begin_snapshot(self, boot_epoch: int) -> None:
-        """Forget everything and start to import a snapshot."""
+    def begin_snapshot(self, boot_epoch: int) -> list[Thread]:
+        """Forget everything and start to import a snapshot. Returns the old threads: whoever wants their memory back soon parts them
+        (``Thread.part``)."""
         self.boot_epoch = boot_epoch
-        self.table.clear()
+        old = self.table.clear()
         self.users.clear()
         self.enters.clear()
         self.switches.clear()
@@ -346,6 +347,7 @@ class ZoneState:
         self.doomed = False
         self.closed = False
         self.counters.snapshots += 1
+        return old
 
     def add_snapshot_thread(self, thread: SnapshotThread) -> None:
         snapshot.add(self, thread)

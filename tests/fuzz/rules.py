@@ -13,14 +13,52 @@ from tests.rules.answers import FILES
 from .dice import Dice
 
 CONDITION, FILE = range(2)
+FAMILY = """- list: shells
+  items: [bash, "sh"]
+- list: shells
+  items: [zsh]
+  append: true
+- macro: spawned
+  condition: (evt.type in (execve, execveat) and evt.dir=<)
+- macro: by_shell
+  condition: proc.name in (shells) or proc.aname[2] in (shells)
+- rule: A
+  desc: x
+  condition: spawned and by_shell and not proc.pname startswith a
+  output: "a %proc.name %proc.aname[2] %container.id"
+  priority: WARNING
+  tags: [a, b]
+  exceptions:
+    - name: one
+      fields: [proc.name, fd.sport]
+      comps: [=, in]
+      values: [[a, [80, 443]], ["b", [1]]]
+    - {name: two, fields: proc.pname, comps: endswith, values: [c, d]}
+- rule: A
+  condition: and fd.name glob /etc/* and not fd.sip = 10.0.0.1
+  append: true
+- rule: A
+  exceptions: [{name: one, values: [[e, [2]]]}]
+  override: {exceptions: append}
+- rule: A
+  output: new %evt.args
+  enabled: false
+  override: {output: replace, enabled: replace}
+- rule: B
+  source: k8s_audit
+  condition: ka.verb = get
+  output: b
+  priority: INFO
+"""
 
 
 def corpus() -> list[bytes]:
-    found = []
+    found = [bytes([FILE]) + FAMILY.encode()]
     for file in FILES:
         text = file.read_text()
         parts = text.split("\n- ")
         found += [bytes([FILE]) + f"- {part}".encode() for part in parts[1:]]
+        found.append(bytes([FILE]) + "\n- ".join(["", *parts[1:6]]).encode())
         for item in read(str(file), text).items:
             if "condition" in item.texts:
                 found.append(bytes([CONDITION]) + item.texts["condition"].value.encode())

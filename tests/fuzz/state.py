@@ -3,6 +3,7 @@ its limits; and the zone can always be told as a snapshot that means the same.""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 
 from edera_falcod.scap import tables as t
@@ -48,9 +49,12 @@ def corpus() -> list[bytes]:
     """Every kind of event once, in blocks of twelve that meet the same few threads; and a process's life, whole and in parts."""
     steps = [bytes([1]) + (index).to_bytes(2, "little") + bytes([index % 7, index % 5] * 24) for index in range(len(PARSED))]
     told = life()
-    return [b"".join(steps[at : at + 12]) for at in range(0, len(steps), 12)] + [
-        b"".join(told),
+    calls = [call(code, *ends) for code in PARSED for ends in ((3, b"", b""), (5, TUPLES[1], SOCKETS[1]), (0, TUPLES[3], SOCKETS[3]))]
+    return [
+        *[b"".join(steps[at : at + 12]) for at in range(0, len(steps), 12)],
         *[b"".join(told[at : at + 5]) for at in range(0, len(told), 5)],
+        *[b"".join(told[:10] + calls[at : at + 12]) for at in range(0, len(calls), 12)],
+        b"".join(told),
     ]
 
 
@@ -80,6 +84,16 @@ def _choice(kind: int, value: int | bytes | None) -> bytes:
     return b"\0" + (value or 0).to_bytes(4, "little")
 
 
+def call(code: int, fd: int, ends: bytes, address: bytes) -> bytes:
+    """A system call of process 100 that succeeds, about its file ``fd``."""
+    kinds: dict[int, int | bytes] = {
+        PT_FD: fd, PT_PID: 100, PT_CHARBUF: b"/", PT_FSPATH: b"/etc/passwd", PT_FSRELPATH: b"a", PT_BYTEBUF: b"x", PT_SOCKTUPLE: ends,
+        PT_SOCKADDR: address,
+    }  # fmt: skip
+    names = {param.name.decode(): param.type for param in EVENTS[code].params}
+    return step(code, 100, **{name: 0 if name == "res" else kinds.get(kind, 1) for name, kind in names.items()})
+
+
 def life() -> list[bytes]:
     """A process that is born, runs a program, opens files, has a thread and a child, and exits while they live."""
     born = {"exe": b"/etc/passwd", "comm": b"a", "cwd": b"/", "args": b"x\0y\0", "cgroups": b"cpuset=/a\0"}
@@ -93,6 +107,8 @@ def life() -> list[bytes]:
         step(t.PPME_SYSCALL_DUP3_X, 100, res=4, oldfd=3, newfd=4),
         step(t.PPME_SOCKET_SOCKET_X, 100, fd=5, domain=2, type=1),
         step(t.PPME_SOCKET_CONNECT_X, 100, tuple=TUPLES[1], fd=5, addr=SOCKETS[1]),
+        step(t.PPME_SOCKET_SOCKET_X, 100, fd=0, domain=1, type=1),
+        step(t.PPME_SOCKET_RECVMSG_X, 100, fd=0, size=1, tuple=TUPLES[3], msgcontrol=struct.pack("<QIII", 20, 1, 1, 4)),
         step(t.PPME_SYSCALL_CHDIR_X, 100, path=b"//x/./y/../z"),
         step(t.PPME_SYSCALL_CLONE_20_X, 100, res=1 << 62, flags=thread, tid=100, pid=100, ptid=2, vtid=100, vpid=100, **born),
         step(t.PPME_SYSCALL_CLONE_20_X, 1 << 62, flags=thread, tid=1 << 62, pid=100, ptid=2, vtid=1 << 62, vpid=100, **born),

@@ -456,9 +456,7 @@ def _binary(plan: ParamPlan, data: bytes, zone: ZoneState) -> tuple[bytes, bytes
         return fmt.sockaddr(data), b""
     if kind == K_FDLIST:
         return _fd_list(data, zone), b""
-    if kind == K_VARIANT:
-        return _variant(plan, data, zone)
-    return fmt.NO_FORM, b""
+    return _variant(plan, data, zone)  # K_VARIANT
 
 
 def _variant(plan: ParamPlan, data: bytes, zone: ZoneState) -> tuple[bytes, bytes]:

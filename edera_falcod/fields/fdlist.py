@@ -61,7 +61,6 @@ def _join(cells: Cells, slot: int, texts: list[bytes]) -> None:
     if not texts:
         return
     text = b",".join(texts)
-    if len(text) > MAX_LIST_TEXT:
+    if len(text) > MAX_LIST_TEXT:  # no name is as long as that
         text = text[: text.rfind(b",", 0, MAX_LIST_TEXT)]
-    if text:
-        cells.text(slot, text)
+    cells.text(slot, text)

@@ -103,9 +103,8 @@ class Encoder:
             workloads = self.workloads
             if workloads is not None:
                 owner = workloads.of(thread)
-                if owner is not None:
-                    workload_id = owner.id
-                    blocks.append(owner)
+                workload_id = owner.id
+                blocks.append(owner)
             if zone.cpu_user >= 0:
                 cells.number(slots.THREAD_CPU, min(zone.cpu_user + zone.cpu_system, 100))
                 cells.number(slots.THREAD_CPU_USER, min(zone.cpu_user, 100))

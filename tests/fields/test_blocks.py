@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from edera_falcod.fields.blocks import MAX_ANCESTORS
+import pytest
+
+from edera_falcod.fields import blocks, proc
+from edera_falcod.fields.blocks import MAX_ANCESTORS, etype_block
 from edera_falcod.fields.spec import Kind
 from edera_falcod.scap import tables as t
 from edera_falcod.scap.event import Event
@@ -12,6 +15,7 @@ from tests.state.support import Value, event, event_of, inet_tuple, small_zone, 
 
 from .watch import Watch
 
+interpreted = pytest.mark.skipif(not blocks.__file__.endswith(".py"), reason="constants are compiled in")
 
 def clone(parent: int, child: int) -> list[Event]:
     """Both sides of a fork."""
@@ -312,3 +316,41 @@ def test_a_unix_socket_has_a_family_and_no_addresses() -> None:
     watch.see(event(t.PPME_SOCKET_ACCEPT4_6_X, 20, fd=6, tuple=unix_tuple(0xAB, 0xCD, "/run/s"), flags=0))
     assert watch.value("fd.sockfamily") == "unix" and watch.value("fd.name") == "ab->cd /run/s" and watch.value("fd.typechar") == "u"
     assert watch.value("fd.cip") is None and watch.value("fd.ip") is None and watch.value("fd.is_server") is False
+
+
+def test_blocks_of_types_are_made_once() -> None:
+    for code, syscall in ((t.PPME_SYSCALL_GETUID_X, 0), (t.PPME_GENERIC_X, 7)):
+        assert etype_block(code, syscall) is etype_block(code, syscall)
+    assert etype_block(t.PPME_GENERIC_X, 8) is not etype_block(t.PPME_GENERIC_X, 7)
+
+
+@interpreted
+def test_what_is_remembered_of_files_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "MAX_MEMO", 2)
+    watch = Watch(small_zone())
+    for number in range(8):
+        watch.see(opened(10, number, f"/{number}"), opened(20, 3, "/shared"))
+        assert watch.value("fd.name") == "/shared"
+        maker = watch.encoder._blocks
+        assert len(maker._fds) <= 2 and len(maker._files) <= 2
+
+
+@interpreted
+def test_capabilities_are_named_and_what_is_remembered_of_them_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proc, "MAX_CAPS_TEXTS", 2)
+    for mask, text in ((0, b""), (1, b"CAP_CHOWN"), (3, b"CAP_CHOWN CAP_DAC_OVERRIDE"), (1 << 50, b""), (1, b"CAP_CHOWN")):
+        assert proc.caps_text(mask) == text and len(proc._caps_texts) <= 2
+
+
+def test_what_is_known_of_a_program_and_what_is_not() -> None:
+    facts = {"exe_ino": 5, "exe_ino_ctime": 6, "exe_ino_mtime": 7, "clone_ts": 8, "pidns_init_start_ts": 9,
+             "exe_ino_ctime_duration_clone_ts": 10, "exe_ino_ctime_duration_pidns_start": 11}  # fmt: skip
+    watch = Watch(zone_of(told(1, ptid=0), told(10, **facts), told(20, pid=1 << 40)))
+    names = ("proc.exe_ino", "proc.exe_ino.ctime", "proc.exe_ino.mtime", "proc.exe_ino.ctime_duration_proc_start",
+             "proc.exe_ino.ctime_duration_pidns_start", "proc.pid.ts", "proc.pidns_init_start_ts")  # fmt: skip
+    watch.see(getuid(10))
+    assert [watch.value(name) for name in names] == [5, 6, 7, 10, 11, 8, 9]
+    watch.see(getuid(1))
+    assert [watch.value(name) for name in names] == [None] * 7
+    watch.see(getuid(20))
+    assert watch.value("proc.pid") is None, "beyond what a pid can be"

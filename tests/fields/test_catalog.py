@@ -16,6 +16,7 @@ import pytest
 from edera_falcod.fields import names, registry, slots
 from edera_falcod.fields.catalog import FIELDS
 from edera_falcod.fields.layout import BITS, CELLS
+from edera_falcod.fields.markdown import markdown
 from edera_falcod.fields.spec import NO_NAME, Arg, Kind, Op, Type
 from edera_falcod.scap import tables as t
 from edera_falcod.scap.format import dotted
@@ -221,3 +222,18 @@ def test_the_lock_holds_what_both_sides_must_agree_on() -> None:
     first = FIELDS[0]
     assert first.line() == "evt.latency|RELTIME|CELL|ETYPE|14|0|0|one"
     assert (ROOT / "edera_falcod/fields/registry.lock").read_text().splitlines()[0] == first.line()
+
+
+def test_the_reference_page_is_made_of_the_catalog() -> None:
+    page = markdown()
+    assert page == (ROOT / "docs/fields.md").read_text()
+    rows = set(re.findall(r"^\| ([a-zA-Z_.0-9]+) \|", page, re.MULTILINE))
+    named = {field.name for field in FIELDS if not field.name.startswith(("evt.arg.", "evt.rawarg.", "evt.type.is."))}
+    assert named - rows == set() and {name.split(".")[2] for name in registry.by_name() if name.startswith("evt.arg.")} - rows == set()
+
+
+def test_fields_are_found_by_name_and_number() -> None:
+    registry.by_name.cache_clear()
+    registry.ids.cache_clear()
+    assert all(FIELDS[number] is registry.by_name()[name] for name, number in registry.ids().items())
+    assert registry.compatible(len(FIELDS) + 1, 0) is None

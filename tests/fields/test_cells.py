@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import struct
 
-from hypothesis import given
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edera_falcod.fields import cells as module
 from edera_falcod.fields.cells import MAX_SLOTS, Cells
 from edera_falcod.fields.views import BlockView
 
@@ -15,6 +17,7 @@ TEXTS = st.text(st.characters(blacklist_characters="\0", blacklist_categories=["
 CONTENT = NUMBERS | TEXTS | st.lists(TEXTS, max_size=4) | st.binary(max_size=20)
 
 
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.dictionaries(st.integers(0, MAX_SLOTS - 1), CONTENT, max_size=MAX_SLOTS), max_size=3))
 def test_what_is_written_is_read(blocks: list[dict[int, int | str | list[str] | bytes]]) -> None:
     cells = Cells()
@@ -43,6 +46,39 @@ def test_what_is_written_is_read(blocks: list[dict[int, int | str | list[str] | 
                 assert view.bytes(slot) == content
             else:
                 assert view.strings(slot) == content
+
+
+@pytest.fixture(params=[False, True], ids=["interpreted", "as compiled"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cells lie elsewhere where loops are compiled; the bytes are the same. (The compiled core has one way, whatever is set.)"""
+    monkeypatch.setattr(module, "COMPILED", request.param)
+
+
+@pytest.mark.parametrize("slot", [0, 1, 15, 16, 31, 32, 47, 48, 63, 64, 95, 96, 127])
+def test_every_piece_of_the_presence_words(slot: int) -> None:
+    cells = Cells()
+    for _ in range(2):
+        cells.start()
+        cells.number(slot, 7)
+        other = 127 - slot
+        cells.text(other, b"text")
+        view = BlockView(cells.finish())
+        assert view.cell(slot) == 7 and view.text(other) == "text"
+        assert [place for place in range(MAX_SLOTS + 64) if view.cell(place) is not None] == sorted([slot, other])
+
+
+@pytest.mark.parametrize("value", [0, 1, -1, (1 << 60) - 1, 1 << 60, -(1 << 60), (1 << 63) - 1, 1 << 63, -(1 << 63), (1 << 64) - 1])
+def test_numbers_are_twos_complement(value: int) -> None:
+    cells = Cells()
+    cells.start()
+    cells.number(3, value)
+    cells.numbers(8, value, 1, 2, 3, 4, 5, 6, 7, value)
+    view = BlockView(cells.finish())
+    assert [view.cell(slot) for slot in (3, *range(8, 17))] == [value % (1 << 64)] * 2 + [1, 2, 3, 4, 5, 6, 7, value % (1 << 64)]
+
+
+def test_an_empty_block() -> None:
+    assert Cells().finish() == struct.pack("<IQ", 1, 0)
 
 
 def test_layout_is_the_protocols() -> None:

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edera_falcod.fields import slots
+from edera_falcod.fields import evtargs, slots
 from edera_falcod.fields.evtargs import PLANS, fd_text, shown_l4proto, type_char
 from edera_falcod.fields.reader import BINARY, RAW_BYTES, EventView
 from edera_falcod.scap import tables
 from edera_falcod.scap.format import MAX_MEMO
-from edera_falcod.scap.schema import EventInfo
+from edera_falcod.scap.schema import EventInfo, ParamInfo
 from edera_falcod.state import fd as fdmod
+from edera_falcod.state import threadtable
 from edera_falcod.state.fd import Fd
 
 from .golden import World, look
@@ -188,6 +189,10 @@ def test_text_of_a_fd() -> None:
     assert shown_l4proto(fd) == tables.SCAP_L4_UDP
     fd.kind = tables.SCAP_FD_FILE_V2
     assert shown_l4proto(fd) == tables.SCAP_L4_NA
+    fd.kind = tables.SCAP_FD_IPV4_SERVSOCK
+    fd.l4proto = 99
+    fd.touch()
+    assert fd_text(fd) == "<4>a\ufffdb".encode()  # a transport that has no letter
     assert type_char(-1) == b"?"
     assert type_char(1000) == b"?"
 
@@ -263,7 +268,74 @@ def test_memo_dictionaries_are_bounded() -> None:
     for number in range(MAX_MEMO + 20):
         world.happen(tables.PPME_SYSCALL_CLOSE_RANGE_X, [i64(0), u32(0), u32(0), u32(number)])
         world.happen(tables.PPME_SOCKET_ACCEPT_5_X, [i64(-1), b"\x02" + u32(number) + bytes(8), b"\0", u32(0), u32(0)])
-    from edera_falcod.fields import evtargs
-
     assert len(evtargs._tuple_memo) <= MAX_MEMO
     assert all(len(memo) <= MAX_MEMO for memo in evtargs._memos.values())
+
+
+def test_every_parameter_of_every_event() -> None:
+    """Of the right width with the least, the greatest and some numbers between; of every variant; and one byte too long."""
+    world = World()
+    contents = [b"", b"x\0", b"a\nb\xff\0", b"../x\0", b"/abs\0", b"\2" + bytes(12), b"\1" + bytes(16) + b"/s\0", b"\x0a" + bytes(36)]
+    for code, info in enumerate(tables.EVENTS):
+        if info.unused:
+            continue
+        values: list[list[bytes]] = []
+        for plan in PLANS[code]:
+            width = plan.size
+            if width:
+                numbers = [0, 1, 5, 64, (1 << (8 * width - 1)) - 1, 1 << (8 * width - 1), (1 << 8 * width) - 100, (1 << 8 * width) - 1]
+                values.append([(number % (1 << 8 * width)).to_bytes(width, "little") for number in numbers] + [bytes(width + 1)])
+            else:
+                chosen = [bytes([choice]) + bytes(variant.size) for choice, variant in enumerate(plan.variants)]
+                values.append([*contents, *chosen, *[one + b"x" for one in chosen], (1).to_bytes(2, "little") + i64(0) + b"\1\0"])
+        for turn in range(max([len(one) for one in values], default=0)):
+            view = world.happen(code, [one[turn % len(one)] for one in values])
+            text = args(view)
+            assert isinstance(text, str)
+            for index, (offset, length, _, _) in enumerate(entries(view)):
+                served = view.slice(offset, length)
+                assert served is not None and look(view, f"evt.arg[{index}]") == served.decode()
+                if code != tables.PPME_GENERIC_X:
+                    assert served.decode() in text, info.code_name
+
+
+def test_numbers_of_kinds_that_no_rule_shows_raw() -> None:
+    view = World().happen(tables.PPME_SYSCALL_FUTEX_X, [i64(-110), i64(0), b"\0\0", i64(0)])
+    assert look(view, "evt.arg.res") == "ETIMEDOUT"
+    world = World()
+    assert args(world.happen(tables.PPME_SYSCALL_POLL_X, [i64(1), b"\0\0", i64(-1)])) == "res=1 fds= timeout=-1"
+
+
+def test_paths_without_a_directorys_fd_begin_at_the_working_directory() -> None:
+    """As libsinsp has it where the table names a parameter that is not there or is no fd (event.cpp, get_base_dir)."""
+    params = tables.EVENTS[tables.PPME_SYSCALL_OPENAT_2_X].params
+    assert [plan.dirfd for plan in evtargs._plan(params)][2] == 1
+    assert evtargs._plan(params[2:])[0].dirfd == -1
+    assert [plan.dirfd for plan in evtargs._plan((params[2],))] == [-1]
+
+
+def test_what_is_remembered_of_parameters_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evtargs, "MAX_SHOWN", 3)
+    evtargs._shown_count[0] = 3
+    world = World()
+    for number in range(12_345_678, 12_345_698):
+        assert args(world.happen(tables.PPME_SYSCALL_CLOSE_RANGE_X, [i64(0), u32(number), u32(7), u32(0)])) == (
+            f"res=0 first={number} last=7 flags=0"
+        )
+        assert sum(len(memo) for memo in evtargs._shown) <= 4
+
+
+def test_an_event_without_a_thread_names_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    monkeypatch.setattr(threadtable, "MAX_THREADS", len(world.zone.threads))
+    assert args(world.happen(tables.PPME_SYSCALL_SETUID_X, [i64(0), u32(0)], 4321)) == "res=0 uid=0(<NA>)"
+    assert args(world.happen(tables.PPME_SYSCALL_CLOSE_X, [i64(0), i64(0)], 4321)) == "res=0 fd=0"
+    fds = (1).to_bytes(2, "little") + i64(0) + b"\x01\0"
+    assert look(world.happen(tables.PPME_SYSCALL_POLL_X, [i64(1), fds, i64(-1)], 4321), "evt.arg.fds") == "0:?1"
+    opened = [i64(-2), i64(-100), b"x\0", u32(1), u32(0), u32(0), i64(0)]
+    assert look(world.happen(tables.PPME_SYSCALL_OPENAT_2_X, opened, 4321), "evt.arg.name") == "x"
+
+
+def test_flags_without_a_table_have_no_names() -> None:
+    (plan,) = evtargs._plan((ParamInfo(b"x", tables.PT_FLAGS32, tables.PF_HEX, None, (), -1),))
+    assert evtargs._names(plan, 5) == b""

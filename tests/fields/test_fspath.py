@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edera_falcod.fields import fspath
 from edera_falcod.fields.fspath import NO_PATH, PLANS
 from edera_falcod.scap import tables
+from edera_falcod.state import threadtable
 
 from .golden import World, look
 
@@ -154,3 +156,24 @@ def test_any_bytes(code: int, params: list[bytes], tid: int) -> None:
     for value in seen(World(), code, params, tid).values():
         assert isinstance(value, str)
         assert "\0" not in value
+
+
+def test_names_that_are_no_parameters() -> None:
+    with pytest.raises(LookupError, match="no parameter nope"):
+        fspath._index(tables.PPME_SYSCALL_OPENAT_2_X, b"nope")
+
+
+def test_an_event_without_a_thread_has_paths_as_they_were_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    monkeypatch.setattr(threadtable, "MAX_THREADS", len(world.zone.threads))
+    assert seen(world, tables.PPME_SYSCALL_UNLINK_2_X, [i64(0), b"a\0"], 4321) == {"nameraw": "a"}
+
+
+def test_directories_without_a_name_and_the_root() -> None:
+    world = World()
+    world.happen(tables.PPME_SYSCALL_OPENAT_2_X, [i64(40), i64(-100), b"/\0", u32(tables.PPM_O_DIRECTORY), u32(0), u32(0), i64(0)])
+    world.happen(tables.PPME_SYSCALL_PIPE_X, [i64(0), i64(41), i64(42), i64(7)])
+    assert one(world, tables.PPME_SYSCALL_UNLINKAT_2_X, 2, b"x", 40) == "/x"
+    for number, found in ((40, "/x"), (41, "x")):
+        renamed = seen(world, tables.PPME_SYSCALL_RENAMEAT2_X, [i64(0), i64(number), b"x\0", i64(number), b"x\0", u32(0)])
+        assert renamed["source"] == renamed["target"] == found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -12,11 +13,11 @@ from edera_falcod.fields import slots
 from edera_falcod.fields.catalog import FIELDS
 from edera_falcod.fields.cells import Cells
 from edera_falcod.fields.forms import all_forms, fixed_forms, values
-from edera_falcod.fields.reader import BlockTable, EventView, parse_form, value
+from edera_falcod.fields.reader import RAW_BYTES, BlockTable, EventView, parse_form, value
 from edera_falcod.fields.spec import Arg, Field, Kind, Type
 from edera_falcod.fields.views import HEAD_SIZE, BlockView
 from edera_falcod.scap import tables as t
-from tests.state.support import event, small_zone, told, told_fd, zone_of
+from tests.state.support import event, inet_tuple, small_zone, told, told_fd, zone_of
 
 from .watch import Watch
 
@@ -205,3 +206,52 @@ def test_globs_and_keys() -> None:
     assert watch.value("container.mount.source[/proc/?]") == "/proc" and watch.value("container.mount.dest[/nil]") is None
     assert watch.value("container.mount.dest[2]") is None
     assert watch.value("container.label[app]") == "web" and watch.value("container.label[odd]") is None
+
+
+def worlds() -> Iterator[Watch]:
+    """Events of threads of whom more or less is known, about files of all kinds and of none."""
+    strangers = zone_of(told(1, ptid=0), told(10), told(23, pid=99, ptid=10), told(24, ptid=23, args=b"a\0"))
+    watch = Watch(strangers)
+    for tid in (1, 10, 23, 24, 999):
+        yield watch.see(event(t.PPME_SYSCALL_GETUID_X, tid, uid=0))
+        yield watch.see(event(t.PPME_SYSCALL_OPEN_X, tid, fd=-2, name="x", flags=1))
+        yield watch.see(event(t.PPME_SYSCALL_READ_X, tid, res=-9, fd=77, size=1))
+        yield watch.see(event(t.PPME_SYSCALL_EXECVE_19_X, tid, res=-2, filename="/x"))
+    watch = Watch(small_zone())
+    yield watch.see(event(t.PPME_SOCKET_ACCEPT_5_X, 21, fd=5, tuple=inet_tuple("1.1.1.1", 1, "2.2.2.2", 2)))
+    assert (watch.value("fd.ip"), watch.value("proc.sname")) == (["1.1.1.1", "2.2.2.2"], "comm20")
+
+
+def test_every_field_of_threads_of_whom_little_is_known() -> None:
+    for watch in worlds():
+        ask_all(watch.view)
+
+
+def test_environments_of_processes_that_are_not_known() -> None:
+    watch = Watch(zone_of(told(1, ptid=0), told(23, pid=99, env=b"A=1\0")))
+    watch.see(event(t.PPME_SYSCALL_GETUID_X, 23, uid=0))
+    assert (watch.value("proc.env"), watch.value("proc.env[A]"), watch.value("proc.sname")) == ("", "", "")
+
+
+def test_ancestors_that_a_consumer_does_not_know() -> None:
+    watch = Watch(zone_of(told(1, ptid=0), told(10), told(11, ptid=10), told(12, ptid=11)))
+    watch.see(event(t.PPME_SYSCALL_GETUID_X, 12, uid=0))
+    assert watch.value("proc.aname[3]") == "comm1" and [thread.text(slots.PROC_NAME) for thread in watch.view.forebears()][:1] == ["comm11"]
+    lineage = watch.view.ancestors()
+    named = {block.id for block in watch.record.blocks}
+    middle = [number for number, kind, _ in table_of(watch) if kind == Kind.THREAD and number not in named]
+    watch.table.release(middle)
+    assert len(watch.view.ancestors()) < len(lineage) == 3 and watch.value("proc.aname[3]") is None
+
+
+def test_raw_values_that_lie_outside_or_have_another_type() -> None:
+    watch = Watch(small_zone()).see(event(t.PPME_SYSCALL_READ_X, 10, res=1, fd=0, size=1, data=b"abc"))
+    data = bytearray(watch.record.data)
+    whole_view = EventView(bytes(data), watch.table)
+    assert value(*parse_form("evt.rawarg.data"), whole_view) == "abc"
+    offset, length, kind, raw = whole_view.entry(1)
+    word = struct.pack("<Q", raw)
+    at = bytes(data).index(word, 40)
+    data[at : at + 8] = struct.pack("<Q", raw | 0x7FFF_FF00)
+    assert value(*parse_form("evt.rawarg.data"), EventView(bytes(data), watch.table)) is None
+    assert (length, kind) == (3, RAW_BYTES) and offset > 0

@@ -143,3 +143,24 @@ def test_index_of_the_zone_is_the_accounts(index: int) -> None:
     one = event(t.PPME_SYSCALL_GETUID_X, 10, uid=0)
     zone.apply(one)
     assert Encoder(index, zone).encode(one, 5).zone == index
+
+
+def test_a_thread_without_files_and_one_whose_process_is_not_known() -> None:
+    workloads = Workloads(Attribution.CGROUP, host_block(IDS.next()))
+    watch = Watch(zone_of(told(1, ptid=0), told(23, pid=99, fdlimit=0), told(30, fdlimit=0)), None, workloads)
+    watch.see(event(t.PPME_SYSCALL_GETUID_X, 23, uid=0))
+    assert watch.block(Kind.FILES) is None and watch.value("proc.fdopencount") == 0 and watch.value("container.id") == "host"
+    watch.see(event(t.PPME_SYSCALL_GETUID_X, 30, uid=0))
+    assert (watch.value("proc.fdopencount"), watch.value("proc.fdlimit"), watch.value("proc.fdusage")) == (0, 0, 0)
+    watch.see(event(t.PPME_SYSCALL_GETUID_X, 999, uid=0))
+    assert watch.value("thread.tid") == 999 and watch.value("proc.nthreads") == 0
+
+
+def test_times_on_the_cpu() -> None:
+    zone = small_zone()
+    zone.num_cpus = 1
+    watch = Watch(zone)
+    watch.see(event(t.PPME_PROCINFO_E, 10, cpu_usr=10, cpu_sys=5), event(t.PPME_PROCINFO_E, 10, cpu_usr=40, cpu_sys=500))
+    assert [watch.value(f"thread.cpu{which}") for which in ("", ".user", ".system")] == [100, 30, 100]
+    watch.see(event(t.PPME_SCHEDSWITCH_6_E, 10, next=1), event(t.PPME_SCHEDSWITCH_6_E, 10, next=1))
+    assert watch.value("thread.exectime") == 1000

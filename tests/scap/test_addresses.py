@@ -50,3 +50,30 @@ def test_mapped() -> None:
     assert parse_address(b"::ffff:1.2.3.4", 16) == mapped
     assert parse_address(b"::ffff:1.2.3.4", 4) == b"\1\2\3\4"
     assert parse_address(b"2001:db8::1", 4) == b""
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "packed"),
+    [
+        (b"1.2.3.4", 4, b"\1\2\3\4"),
+        (b"1.2.3.4", 16, bytes(10) + b"\xff\xff\1\2\3\4"),
+        (b"::ffff:1.2.3.4", 4, b"\1\2\3\4"),
+        (b"::1", 4, b""),
+        (b"::1", 16, bytes(15) + b"\1"),
+        (b"1.2.3", 4, b""),
+        (b"1.2.3.256", 4, b""),
+        (b"1.2.3.04", 4, b""),
+        (b"1.2.3.x", 16, b""),
+        (b"\xff", 4, b""),
+        (b"", 16, b""),
+        (b"0" * 64 + b":", 16, b""),
+    ],
+)
+def test_single_texts(text: bytes, width: int, packed: bytes) -> None:
+    assert parse_address(text, width) == packed
+
+
+@pytest.mark.parametrize("text", ["1.2.3.4", "::1", "::ffff:1.2.3.4", "fe80::1"])
+def test_single_addresses_read_back(text: str) -> None:
+    packed = parse_address(text.encode(), 4 if ":" not in text else 16)
+    assert format_address(packed) == text

@@ -491,3 +491,10 @@ def test_exits_of_older_drivers_name_no_reaper(params: int, reaper: int) -> None
 def test_threads_that_are_not_known(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     check_without_main(code)
     check_stranger(monkeypatch, code)
+
+
+def test_threads_of_a_table_that_is_no_more_let_go_of_one_another() -> None:
+    thread = thread_of(family(), 30)
+    assert thread.group is not None and list(thread.children) == [40]
+    thread.part()
+    assert [thread.group, thread.children, thread.main()] == [None, {}, thread]

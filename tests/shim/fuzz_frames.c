@@ -2,7 +2,8 @@
  * Invariant: whatever a daemon sends, in pieces of any size, the shim reads no byte beyond what it got, keeps its limits, hands out
  * only events that Falco takes, and is ready for the next connection.
  *
- * Input: the bytes of a connection, from WELCOME on. Its first byte says how large the pieces are.
+ * Input: the bytes of a connection, from WELCOME on. Its first byte says how large the pieces are; 255: a frame at a time, so that no
+ * byte of memory follows a frame that is being read.
  */
 #define _GNU_SOURCE
 #define MAX_BLOCKS 32u
@@ -25,8 +26,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct instance *in = plugin_open(s, NULL, &rc);
 	in->link = LINK_GREETING;
 	in->epoch = 1;
+	bool frames = piece == 255;
 	for(size_t at = 0; at < size && in->link != LINK_DOWN; at += piece)
 	{
+		if(frames)
+		{
+			piece = size - at < 4 ? size - at : (size_t)load32(data + at) + FRAME_HEADER;
+			if(piece > size - at) piece = size - at;
+		}
 		/* As receive() does, into an inbox that is exactly as large as what is in it */
 		uint32_t have = in->in_end - in->in_start, more = (uint32_t)(size - at < piece ? size - at : piece);
 		uint8_t *inbox = malloc(have + more);

@@ -36,6 +36,8 @@ CORPORA: dict[str, list[bytes]] = {
         b"\0" + fake.welcome() + fake.batch(*world.DEFINITIONS) + fake.batch(fake.event(1, world.block(), world.IDS)),
         b"\0" + fake.refused(3, b"busy"),
         b"\0" + fake.welcome() + fake.shed(1, 2) + fake.batch(fake.release(1, 2)),
+        b"\xff" + CONVERSATION,
+        b"\xff" + fake.welcome() + fake.batch(*world.DEFINITIONS) + fake.batch(fake.event(1, world.block(), world.IDS)),
     ],
     "handshake": [
         b"\5falco\xff\0" + CONVERSATION,

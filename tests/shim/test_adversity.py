@@ -6,6 +6,7 @@ All of it under address and undefined-behaviour sanitizers, or the thread saniti
 
 from __future__ import annotations
 
+import contextlib
 import random
 import re
 import struct
@@ -265,6 +266,50 @@ def test_slow_drip(small: Build, path: Path) -> None:
     assert result.metrics["malformed"] == 0 and result.metrics["connects"] == 1
 
 
+def test_a_welcome_that_drips_for_ever(small: Build, path: Path) -> None:
+    """The time for a handshake counts from its beginning, not from its last byte."""
+
+    def script(daemon: fake.Connection) -> None:
+        daemon.hello()
+        with contextlib.suppress(OSError):
+            for at in range(len(fake.welcome()) - 1):
+                daemon.send(fake.welcome()[at : at + 1])
+                time.sleep(0.05)
+            daemon.drain()
+
+    with fake.FakeDaemon(path, script) as daemon:
+        result = unharmed(small.run(path, "--timeout", "2"))
+    assert daemon.connections >= 2 and any("no welcome in time" in line for line in result.log)
+    assert result.metrics["connects"] == 0 and result.metrics["malformed"] == 0
+
+
+def test_memory_stays_through_handshakes(tmp_path: Path, path: Path) -> None:
+    """Each connection fills the table of blocks and breaks off: no more is kept than of one."""
+    make(tmp_path, "all", {name: SMALL[name] for name in ("BACKOFF_MIN_NS", "BACKOFF_MAX_NS", "REFUSED_NS")})
+    build = Build(tmp_path)
+    body = fake.cells(texts={slots.EDERA_ZONE_NAME: b"x" * 5000})
+    blocks = b"".join([fake.batch(fake.define(id_, slots.KIND_ZONE, body)) for id_ in range(1, 401)])
+    used: list[int] = []
+
+    def script(daemon: fake.Connection) -> None:
+        daemon.hello()
+        daemon.send(fake.welcome(), blocks, fake.batch(fake.event(daemon.number, EMPTY)))
+        if daemon.number in (20, 200):
+            time.sleep(0.2)
+            used.append(int(re.findall(r"VmRSS:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())[0]))
+        if daemon.number > 200:
+            daemon.drain()
+
+    with fake.FakeDaemon(path, script) as daemon:
+        process = build.start(path, "--quiet")
+        until = time.monotonic() + 45
+        while daemon.connections <= 201 and time.monotonic() < until:
+            time.sleep(0.02)
+        result = unharmed(build.finish(process, interrupt=True))
+    assert result.metrics["connects"] > 200
+    assert used[1] < used[0] + 1_000, used  # kB
+
+
 def test_a_frame_that_never_ends(plain: Build, path: Path) -> None:
     """Announced bytes cost nothing before they come, and 4 MiB at most when they do; then silence ends it (30 s as it ships)."""
 
@@ -388,8 +433,11 @@ def test_threads(tmp_path: Path, path: Path) -> None:
     make(tmp_path, "tsan", {"BACKOFF_MIN_NS": "1000000", "BACKOFF_MAX_NS": "4000000", "REFUSED_NS": "100000000"})
     run = host(tmp_path, "host.c", "-fsanitize=thread", "-O1")
 
+    greetings: set[bytes] = set()
+
     def script(daemon: fake.Connection) -> None:
-        daemon.greet()
+        greetings.add(daemon.hello())
+        daemon.send(fake.welcome())
         daemon.send(fake.batch(*world.DEFINITIONS))
         for n in range(1000):
             daemon.send(fake.batch(fake.event(n + 1, world.block(), world.IDS, world.TS, world.TID)))
@@ -398,3 +446,5 @@ def test_threads(tmp_path: Path, path: Path) -> None:
     with fake.FakeDaemon(path, script, parallel=True):
         done = run("threads", tmp_path / "tsan/libedera_shim.so", path)
     assert done.returncode == 0, done.stdout + done.stderr
+    for name, connects in ((b"first", True), (b"second", True), (b"dry", False)):
+        assert any(name in greeting for greeting in greetings) is connects, "a dry run opens nothing"

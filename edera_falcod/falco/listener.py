@@ -10,6 +10,7 @@ import os
 import socket
 import stat
 import struct
+from pathlib import Path
 from typing import Final
 
 BACKLOG: Final = 64
@@ -87,16 +88,21 @@ class Listener:
         return True
 
     def _check_folder(self) -> None:
-        """Whoever may rename what lies in the folder may put a socket of their own in place of ours, and read what is meant for us. That is
-        root and we, and others only where a sticky bit keeps them off. Raises ListenError, OSError."""
-        folder = os.stat(os.path.dirname(self.path) or ".")
-        if folder.st_uid not in (0, os.geteuid()):
-            who = f"belongs to user {folder.st_uid}"
-        elif folder.st_mode & 0o022 and not folder.st_mode & stat.S_ISVTX:
-            who = "can be written by others"
-        else:
-            return
-        raise ListenError(f"{self.path}: its folder {who}, who could put another socket there; chown or chmod it, or choose another path")
+        """Whoever may rename what lies in the folder, or the folder or one above it, may put a socket of their own in place of ours, and
+        read what is meant for us. That is root and we, and others only where a sticky bit keeps them off. Raises ListenError, OSError."""
+        named = os.path.abspath(os.path.dirname(self.path))
+        folders = [Path(named), *Path(named).parents]
+        folders += [folder for folder in (Path(os.path.realpath(named)), *Path(os.path.realpath(named)).parents) if folder not in folders]
+        for folder in folders:
+            there = os.stat(folder)
+            if there.st_uid not in (0, os.geteuid()):
+                who = f"belongs to user {there.st_uid}"
+            elif there.st_mode & 0o022 and not there.st_mode & stat.S_ISVTX:
+                who = "can be written by others"
+            else:
+                continue
+            which = "its folder" if folder == folders[0] else f"{folder}, above it,"
+            raise ListenError(f"{self.path}: {which} {who}, who could put another socket there; chown or chmod it, or choose another path")
 
     def _take_lock(self) -> None:
         path = self.path + ".lock"

@@ -138,6 +138,28 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
         Listener(str(folder / "s.sock")).open()
 
 
+def test_so_is_one_whose_parent_others_can_write(tmp_path: Path) -> None:
+    """They could put a folder of their own, or a link, in its place. The way that was named counts, and where its links lead."""
+    above = tmp_path / "above"
+    folder = above / "mine"
+    folder.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(folder)
+    above.chmod(0o777)
+    for named in (folder, tmp_path / "link"):
+        with pytest.raises(ListenError, match=r"above, above it, can be written by others"):
+            Listener(str(named / "s.sock")).open()
+    assert list(folder.iterdir()) == []
+    above.chmod(0o1777)
+    if os.geteuid() == 0:
+        os.chown(above, 12345, -1)
+        with pytest.raises(ListenError, match="belongs to user 12345"):
+            Listener(str(folder / "s.sock")).open()
+        os.chown(above, 0, -1)
+    listener = Listener(str(tmp_path / "link" / "s.sock"))
+    listener.open()
+    listener.close()
+
+
 @pytest.mark.parametrize("name", ["s.sock.new", "s.sock", "s.sock.lock"])
 def test_no_link_is_followed(tmp_path: Path, name: str) -> None:
     """What a link leads to keeps its mode, group and content; a link in the way is replaced, or refused."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import grp
 import os
+import pwd
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,12 +15,14 @@ from pathlib import Path
 import pytest
 import structlog
 
+from edera_falcod.config import Group, User
 from edera_falcod.falco import frames
 from edera_falcod.falco import server as server_module
 from edera_falcod.falco.client import Client, ClientRefused, Disconnected
 from edera_falcod.falco.listener import Access, Listener
 from edera_falcod.falco.ring import Ring
 from edera_falcod.falco.server import Registry, Server
+from tests.support.peers import connect_as
 
 from .mirror import Mirror
 from .records import block, record
@@ -296,12 +300,56 @@ async def test_strangers_cannot_pile_up(tmp_path: Path, monkeypatch: pytest.Monk
             writer.close()
 
 
-async def test_who_is_not_on_the_list_is_denied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Access, "allows", lambda self, peer: False)
+async def test_a_handshake_that_drips_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time counts from the connection on, not from the last byte."""
+    monkeypatch.setattr(server_module, "HELLO_TIMEOUT", 0.2)
     async with running(tmp_path) as daemon:
-        with pytest.raises(ClientRefused) as refused:
-            await daemon.client().connect()
-        assert refused.value.code == frames.DENIED
+        reader, writer = await asyncio.open_unix_connection(daemon.path)
+        ended = asyncio.ensure_future(reader.read())
+        hello = frames.encode_hello(frames.Hello("falco", FIELDS, prefix_hash(FIELDS), "t"))
+        for byte in hello[:-1]:
+            if ended.done():
+                break
+            writer.write(bytes([byte]))
+            await asyncio.sleep(0.02)
+        assert await asyncio.wait_for(ended, 5) == b"" and daemon.server.broken == 1
+        writer.close()
+
+
+async def says(path: Path, uid: int, gid: int) -> int:
+    """The type of the frame with which a user's HELLO is answered, or the reason of a refusal."""
+    reader, writer = await asyncio.open_unix_connection(sock=connect_as(path, uid, gid))
+    writer.write(frames.encode_hello(frames.Hello("falco", FIELDS, prefix_hash(FIELDS), "t")))
+    splitter = frames.Splitter(frames.MAX_FRAME)
+    answers: list[frames.Frame] = []
+    async with asyncio.timeout(5):
+        while not answers:
+            answers = list(splitter.feed(await reader.read(65536)))
+    writer.close()
+    return frames.decode_refused(answers[0].payload)[0] if answers[0].type == frames.REFUSED else answers[0].type
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+async def test_who_is_not_on_the_list_is_denied(tmp_path: Path) -> None:
+    """By the kernel's word for who connects; users and groups by their names."""
+    access = Access(frozenset([User.number("daemon")]), frozenset([Group.number("adm")]))
+    async with running(tmp_path, access=access) as daemon:
+        os.chmod(daemon.path, 0o666)
+        path = Path(daemon.path)
+        someone, daemons, adms = 54321, pwd.getpwnam("daemon").pw_uid, grp.getgrnam("adm").gr_gid
+        assert await says(path, someone, 54321) == frames.DENIED
+        for uid, gid in ((daemons, 54321), (someone, adms), (0, 0)):
+            assert await says(path, uid, gid) == frames.WELCOME
+            await until(lambda: not daemon.server.links)
+        assert daemon.server.refused["DENIED"] == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+async def test_a_socket_that_is_not_for_others_cannot_be_connected_to(tmp_path: Path) -> None:
+    async with running(tmp_path) as daemon:
+        with pytest.raises(PermissionError):
+            connect_as(Path(daemon.path), 54321, 54321)
+        assert daemon.server.links == set()
 
 
 async def test_an_idle_connection_is_pinged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

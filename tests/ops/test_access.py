@@ -22,6 +22,7 @@ from edera_falcod.ops.access import SERVICE, Admins
 from edera_falcod.ops.client import connected
 from edera_falcod.ops.proto.ctl import CtlStub, GetStatusRequest, SetLogLevelRequest
 from tests.daemon.support import World, until, world
+from tests.support.peers import connect_as
 
 OTHER = os.geteuid() + 12345
 
@@ -34,29 +35,9 @@ def test_root_the_daemons_own_user_and_admins_are_trusted(uid: int, gids: tuple[
     assert Admins(frozenset({50, 60})).trusted(Peer(1, uid, frozenset(gids))) is good
 
 
-def connect_as(folder: Path, uid: int, gid: int) -> socket.socket:
-    """A connection to ctl of another user's: what the kernel says of a peer is who it was when it connected."""
-    folder.chmod(0o711)
-    there, groups = os.getcwd(), os.getgroups()
-    sock = socket.socket(socket.AF_UNIX)
-    os.chdir(folder)  # the folders above are for us alone
-    os.setgroups([gid])
-    os.setegid(gid)
-    os.seteuid(uid)
-    try:
-        sock.connect("ctl.sock")
-    finally:
-        os.seteuid(0)
-        os.setegid(0)
-        os.setgroups(groups)
-        os.chdir(there)
-    sock.setblocking(False)
-    return sock
-
-
 async def set_level(folder: Path, uid: int, gid: int) -> Status:
     """What becomes of an order of theirs; they can look in any case."""
-    sock = connect_as(folder, uid, gid)
+    sock = connect_as(folder / "ctl.sock", uid, gid)
     channel = Channel(path="/unused")
 
     async def made() -> object:

@@ -25,16 +25,19 @@ class Mirror:
 
     def feed(self, data: bytes) -> None:
         for frame in self.splitter.feed(data):
-            if frame.type == frames.BATCH:
-                self.batch(frame)
-            elif frame.type == frames.SHED:
-                first, last = frames.decode_shed(frame.payload)
-                assert first == self.due
-                self.shed.append((first, last))
-                self.due = last + 1
-            else:
-                assert frame.type == frames.PING
-                self.pings += 1
+            self.take(frame)
+
+    def take(self, frame: frames.Frame) -> None:
+        if frame.type == frames.BATCH:
+            self.batch(frame)
+        elif frame.type == frames.SHED:
+            first, last = frames.decode_shed(frame.payload)
+            assert first == self.due
+            self.shed.append((first, last))
+            self.due = last + 1
+        else:
+            assert frame.type == frames.PING
+            self.pings += 1
 
     def batch(self, frame: frames.Frame) -> None:
         payload = frame.payload

@@ -1,5 +1,5 @@
-"""Invariant: whatever a consumer says in whatever pieces, it is served, refused or dropped; the accounting adds up, its peers get their
-events, and the next one is welcome."""
+"""Invariant: whatever a consumer says in whatever pieces, it is served, refused or dropped, and told nothing but what the protocol allows;
+the accounting adds up, its peers get their events, and the next one is welcome."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from edera_falcod.falco import frames
 from edera_falcod.falco.frames import Hello, Splitter
 from edera_falcod.falco.ring import Ring
 from edera_falcod.falco.server import Registry, Server
-from tests.falco.records import record
+from tests.falco.mirror import Mirror
+from tests.falco.records import block, record
 
 from .dice import Dice
 from .loop import Loop
@@ -58,12 +59,12 @@ class Rig:
         self.listening.setblocking(False)
         self.server = Server(self.ring, Registry(FIELDS, prefix_hash), "9.9", structlog.get_logger(), time.time)
         self.loop.run_until_complete(self.server.start(self.listening))
-        self.peer = Splitter(frames.MAX_FRAME)
+        self.env = block(b"env", kind=4)
         self.peer_socket = self.loop.run_until_complete(self.connect())
         self.loop.run_until_complete(self.loop.sock_sendall(self.peer_socket, hello("peer")))
-        (welcome,) = self.peer.feed(self.loop.run_until_complete(self.loop.sock_recv(self.peer_socket, 1 << 16)))
+        (welcome,) = Splitter(frames.MAX_FRAME).feed(self.loop.run_until_complete(self.loop.sock_recv(self.peer_socket, 1 << 16)))
         assert welcome.type == frames.WELCOME
-        self.due = self.ring.head + 1
+        self.peer = Mirror(self.ring.head + 1)
 
     async def connect(self) -> socket.socket:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
@@ -72,26 +73,30 @@ class Rig:
 
     def put(self) -> None:
         self.zone.received += 1
-        self.ring.append(record(self.ring, self.zone.index, b"x"))
+        self.ring.append(record(self.ring, self.zone.index, b"x", (block(b"t", (self.env,)), self.env)))
 
     async def said(self, sock: socket.socket) -> None:
-        """Read until it is closed."""
+        """Read until it is closed: a refusal, or a welcome and what follows one."""
+        splitter = Splitter(frames.MAX_FRAME)
+        mirror: Mirror | None = None
         with contextlib.suppress(ConnectionResetError):
             async with asyncio.timeout(LONG):
-                while await self.loop.sock_recv(sock, 1 << 16):
-                    pass
+                while data := await self.loop.sock_recv(sock, 1 << 16):
+                    for frame in splitter.feed(data):
+                        if mirror is not None:
+                            mirror.take(frame)
+                        elif frame.type == frames.WELCOME:
+                            mirror = Mirror(frames.decode_welcome(frame.payload).acknowledged + 1)
+                        else:
+                            assert frame.type == frames.REFUSED
 
     async def peer_has(self, seq: int) -> None:
-        while self.due <= seq:
+        while self.peer.due <= seq:
             data = await asyncio.wait_for(self.loop.sock_recv(self.peer_socket, 1 << 16), LONG)
             assert data, "the peer was dropped"
-            for frame in self.peer.feed(data):
-                assert frame.type in (frames.BATCH, frames.PING), frame.type
-                if frame.type == frames.BATCH:
-                    for item in frames.items(frame.payload):
-                        if item.kind == frames.EVENT:
-                            assert int.from_bytes(frame.payload[item.start : item.start + 8], "little") == self.due
-                            self.due += 1
+            self.peer.feed(data)
+        assert not self.peer.shed and {redelivered for _, redelivered in self.peer.got} == {False}
+        self.peer.got.clear()
         await self.loop.sock_sendall(self.peer_socket, frames.encode_ack(seq))
 
     async def round(self, piece: int, stream: bytes) -> None:

@@ -72,10 +72,10 @@ class Intake:
                 if code == PPME_CPU_HOTPLUG_E:
                     self.hotplug = True
                 state.apply(event)
-                if ring.wants(account, PRIORITIES[code]):
-                    ring.append(encoder.encode(event, ring.head + 1))
-                else:
+                if ring.pressed and not ring.wants(account, PRIORITIES[code]):
                     ring.skip(account)
+                else:
+                    ring.append(encoder.encode(event, ring.head + 1))
             except WireError as error:
                 account.received += 1
                 account.bytes += size

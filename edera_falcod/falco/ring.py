@@ -229,17 +229,19 @@ class Consumer:
 
 @final
 class Ring:
-    """All zones' accounts and all consumers' queues. ``head`` is the last sequence number given, ``first - 1`` at the start."""
+    """All zones' accounts and all consumers' queues. ``head`` is the last sequence number given, ``first - 1`` at the start. ``pressed``: not
+    everybody took the last record, so that it is worth asking (``wants``) before the next is made."""
 
     __slots__ = (
         "_born", "_list", "_marks", "_next_zone", "_oversize", "_strict",
-        "budget", "consumers", "forgotten", "gone", "head", "max_age", "zones",
+        "budget", "consumers", "forgotten", "gone", "head", "max_age", "pressed", "zones",
     )
 
     def __init__(self, budget: int = BUDGET, max_age: float = MAX_AGE, first: int = 1) -> None:
         self.budget = budget
         self.max_age = max_age
         self.head = first - 1
+        self.pressed = True
         self.zones: dict[int, ZoneAccount] = {DAEMON: ZoneAccount(DAEMON, "", "")}
         self.gone: deque[ZoneAccount] = deque()
         self.consumers: dict[str, Consumer] = {}
@@ -335,6 +337,7 @@ class Ring:
             elif brought:
                 self._strict[record.zone] = record.seq
         zone.entered += 1
+        self.pressed = taken == 0 or taken < len(self._list)
         return taken
 
     def _bring(self, block: Block, born: int) -> int:

@@ -308,6 +308,28 @@ def test_old_gone_zones_are_added_up() -> None:
     assert ring.verify() == []
 
 
+def test_it_is_pressed_until_everybody_takes_what_comes() -> None:
+    ring = Ring(budget=20_000)
+    zone = ring.add_zone("z", "zone")
+    assert ring.pressed
+    put(ring, zone.index)
+    assert ring.pressed, "nobody is there"
+    consumer = ring.attach("falco")
+    put(ring, zone.index)
+    assert not ring.pressed
+    other = ring.attach("other")
+    while taken := put(ring, zone.index, b"x" * 3000):
+        assert ring.pressed is (taken < 2)
+    assert ring.pressed, "both are full"
+    drain(consumer)
+    consumer.acknowledge(consumer.sent)
+    assert put(ring, zone.index, b"x" * 3000) == 1 and ring.pressed, "one has room again"
+    drain(other)
+    other.acknowledge(other.sent)
+    assert put(ring, zone.index) == 2 and not ring.pressed
+    assert ring.verify() == []
+
+
 def test_wants_tells_that_making_a_record_is_of_no_use() -> None:
     ring = Ring(budget=1 << 20)
     zone = ring.add_zone("a", "")

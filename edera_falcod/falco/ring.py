@@ -229,8 +229,8 @@ class Consumer:
 
 @final
 class Ring:
-    """All zones' accounts and all consumers' queues. ``head`` is the last sequence number given, ``first - 1`` at the start. ``pressed``: not
-    everybody took the last record, so that it is worth asking (``wants``) before the next is made."""
+    """All zones' accounts and all consumers' queues. ``head`` is the last sequence number given, ``first - 1`` at the start.
+    ``pressed``: not everybody took the last record, so that it is worth asking (``wants``) before the next is made."""
 
     __slots__ = (
         "_born", "_list", "_marks", "_next_zone", "_oversize", "_strict",

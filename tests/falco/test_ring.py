@@ -311,22 +311,22 @@ def test_old_gone_zones_are_added_up() -> None:
 def test_it_is_pressed_until_everybody_takes_what_comes() -> None:
     ring = Ring(budget=20_000)
     zone = ring.add_zone("z", "zone")
-    assert ring.pressed
+    seen = [ring.pressed]
     put(ring, zone.index)
-    assert ring.pressed, "nobody is there"
+    seen.append(ring.pressed)
     consumer = ring.attach("falco")
     put(ring, zone.index)
-    assert not ring.pressed
+    seen.append(ring.pressed)
+    assert seen == [True, True, False], "until there is somebody"
     other = ring.attach("other")
     while taken := put(ring, zone.index, b"x" * 3000):
         assert ring.pressed is (taken < 2)
-    assert ring.pressed, "both are full"
     drain(consumer)
     consumer.acknowledge(consumer.sent)
-    assert put(ring, zone.index, b"x" * 3000) == 1 and ring.pressed, "one has room again"
+    assert (put(ring, zone.index, b"x" * 3000), ring.pressed) == (1, True), "one has room again"
     drain(other)
     other.acknowledge(other.sent)
-    assert put(ring, zone.index) == 2 and not ring.pressed
+    assert (put(ring, zone.index), ring.pressed) == (2, False)
     assert ring.verify() == []
 
 

@@ -1,13 +1,18 @@
 """What the daemon is like beside its speed: latency, quiet zones, many zones and threads and the memory that they take, more than the
-consumer takes, and large snapshots."""
+consumer takes, large snapshots, and what `ctl` takes to answer at full load."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import statistics
 import subprocess
 import time
 from collections.abc import Callable
 from typing import Any, Final
+
+from edera_falcod.ops.client import connected
+from edera_falcod.ops.proto.ctl import GetStatusRequest
 
 from .builds import Build
 from .processes import BenchError, Daemon, Stand, Talker, say
@@ -28,6 +33,10 @@ OVERLOAD: Final = 3  # times as many are sent
 OVERLOAD_TIME: Final = 15.0  # s
 OVERLOAD_BUFFER: Final = 16 << 20  # bytes: full after two seconds
 SNAPSHOT_RATE: Final = 5 << 20  # bytes a second at which snapshots are imported at least
+BUSY_ZONES: Final = 4  # which send as fast as they can
+CTL_CALLS: Final = 100
+CTL_COMMANDS: Final = 15
+CTL_PAUSE: Final = 0.05  # s between questions
 LARGE_THREADS: Final = 32_000  # of a snapshot that is nearly as large as any may be
 
 
@@ -38,6 +47,7 @@ def everything(stand: Callable[[int], Stand], build: Build, runs: int, seconds: 
             "latency_ms": {str(rate): min((latency(one, build, rate, seconds) for _ in range(runs)), key=p99) for rate in RATES},
             "idle": idle(one, build),
             "overload": overload(one, build),
+            "ctl": ctl(one, build),
             "zones": {str(zones): with_zones(one, build, zones) for zones in ZONES},
             "snapshot": snapshot(one, build),
         }
@@ -118,6 +128,45 @@ def overload(stand: Stand, build: Build) -> dict[str, float]:
             "second_third_mib": round(max(samples[third : 2 * third]) / (1 << 20), 1),
             "last_third_mib": round(max(samples[2 * third :]) / (1 << 20), 1),
         }
+
+
+def ctl(stand: Stand, build: Build) -> dict[str, float]:
+    """By the clock, ms, while zones send as fast as they can and the plugin takes as much as it can: what the daemon takes to answer
+    `ctl status`, and what the whole command takes, which is mostly Python's start and imports."""
+    say(f"ctl while {BUSY_ZONES} zones send as fast as they can")
+    with stand.daemon(build) as daemon:
+        daemon.falco(1 << 40)
+        for _ in range(BUSY_ZONES):
+            stand.host.ask(do="play", loop=True)
+        time.sleep(SETTLE)
+        cpu, began = daemon.cpu(), time.monotonic()
+        answers = asyncio.run(_answers(str(daemon.ctl)))
+        load = (daemon.cpu() - cpu) / (time.monotonic() - began)
+        command = build.command("edera_falcod", "ctl", "status", "--socket", str(daemon.ctl))
+        commands: list[float] = []
+        for _ in range(CTL_COMMANDS):
+            time.sleep(CTL_PAUSE)
+            began = time.perf_counter()
+            done = subprocess.run(command, cwd=stand.folder, env=build.environment(), stdout=subprocess.DEVNULL)
+            commands.append(time.perf_counter() - began)
+            if done.returncode not in (0, 1):  # 1: not all is well, for events are dropped
+                raise BenchError(f"ctl status ended with {done.returncode}")
+        found: dict[str, float] = {"zones": BUSY_ZONES, "load_percent": round(100 * load)}
+        for name, times in (("answer", answers), ("command", commands)):
+            found |= {f"{name}_p50_ms": round(1000 * statistics.median(times), 1), f"{name}_max_ms": round(1000 * max(times), 1)}
+        return found
+
+
+async def _answers(path: str) -> list[float]:
+    """Seconds that the daemon behind ``path`` takes to answer, each time."""
+    took: list[float] = []
+    async with connected(path) as stub:
+        for _ in range(CTL_CALLS):
+            began = time.perf_counter()
+            await stub.get_status(GetStatusRequest())
+            took.append(time.perf_counter() - began)
+            await asyncio.sleep(CTL_PAUSE)
+    return took
 
 
 def snapshot(stand: Stand, build: Build) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 A command is a JSON object a line, and so is each answer, when it is done:
 
-    {"do": "play", "single": false}           a zone appears and sends the capture as fast as it is taken
+    {"do": "play", "single": false, "loop": false}    a zone appears and sends the capture as fast as it is taken (again and again)
     {"do": "quiet", "zones": 10, ...}         zones appear that send their snapshot and no event; see ``snapshot_of``
     {"do": "repeat", "first": 0, "events": 200, "times": 5}    each of these zones sends these events so often, as fast as possible
     {"do": "rate", "per_second": 10000, "seconds": 5}          the first sends events of now at this rate
@@ -47,8 +47,8 @@ class Host:
         self.names.append(name)
         return name
 
-    async def play(self, single: bool = False) -> dict[str, Any]:
-        name = self._add(Play(speed=0.0, single=single))
+    async def play(self, single: bool = False, loop: bool = False) -> dict[str, Any]:
+        name = self._add(Play(speed=0.0, single=single, loop=loop))
         return {"events": len(self.feed), "zone": self.sim.zones[name].id}
 
     async def quiet(self, zones: int = 1, threads: int = 0, fds: int = -1) -> dict[str, Any]:

@@ -120,10 +120,11 @@ class Daemon:
         self.stand = stand
         self.build = build
         self.socket = stand.folder / "falco.sock"
+        self.ctl = stand.folder / "ctl.sock"
         settings = {
             "edera.socket": str(stand.folder / "edera.sock"),
             "falco.socket": str(self.socket),
-            "ctl.socket": str(stand.folder / "ctl.sock"),
+            "ctl.socket": str(self.ctl),
             "falco.notices": "false",
             "log.level": "error",
             "edera.snapshot_timeout": "60s",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .baseline import STAGES
-from .behaviour import FDS, OVERLOAD, THREADS
+from .behaviour import CTL_CALLS, CTL_COMMANDS, FDS, OVERLOAD, THREADS
 
 LABELS = {
     "receive": "receive, many messages to a DATA frame",
@@ -55,6 +55,7 @@ def behaviour(found: dict[str, Any]) -> list[str]:
             threads, files = (number, "0") if kind == "threads" else (str(THREADS[-1]), number)
             lines.append(f"| {threads} | {files} | {row['cpu_us_per_event']:.2f} | {row['quiet_kib'] / 1024:.1f} |")
     idle, over, large, memory = found["idle"], found["overload"], found["snapshot"], found["memory_bytes"]
+    busy = found["ctl"]
     lines += [
         "",
         f"Memory: {memory['zone']:,} bytes a zone (with the capture's threads), {memory['thread']:,} a thread, {memory['fd']:,} a file.",
@@ -68,5 +69,9 @@ def behaviour(found: dict[str, Any]) -> list[str]:
         f"A snapshot of {large['snapshot_mib']} MiB, {large['threads']:,} threads with {FDS} files each, imported twice: "
         f"{large['seconds']} s; the longest that others waited for their turn: {large['longest_cpu_ms']} ms of CPU time, "
         f"{large['longest_ms']} ms by the clock.",
+        "",
+        f"ctl status while {busy['zones']} zones send as fast as they can ({busy['load_percent']} % of a core), by the clock: the answer "
+        f"comes after {busy['answer_p50_ms']} ms (the longest of {CTL_CALLS}: {busy['answer_max_ms']}), the whole command, with Python's "
+        f"start and imports, takes {busy['command_p50_ms']} ms (the longest of {CTL_COMMANDS}: {busy['command_max_ms']}).",
     ]
     return lines

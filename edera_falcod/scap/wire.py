@@ -96,9 +96,7 @@ def _event(buf: bytes, start: i64, end: i64) -> Event:
             size: i64 = buf[i]
             i += 1
             if size >= 0x80:
-                number, after = varint(buf, i - 1, end)
-                if number > end - after:
-                    raise WireError(TRUNCATED)
+                number, after = length(buf, i - 1, end)  # which may have 64 bits, and has fewer when it has been checked
                 size = number
                 i = after
             if size > end - i:
@@ -160,9 +158,7 @@ def _param(buf: bytes, start: i64, end: i64) -> bytes:
             size: i64 = buf[i]
             i += 1
             if size >= 0x80:
-                number, after = varint(buf, i - 1, end)
-                if number > end - after:
-                    raise WireError(TRUNCATED)
+                number, after = length(buf, i - 1, end)  # which may have 64 bits, and has fewer when it has been checked
                 size = number
                 i = after
             if size > end - i:

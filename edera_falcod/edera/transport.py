@@ -358,6 +358,9 @@ class Link(grpclib.client.Channel):
         except TimeoutError:  # the other side does not read
             protocol.transport.abort()
             await protocol.gone.wait()
+        except BaseException:  # nobody waits any longer
+            protocol.transport.abort()
+            raise
 
 
 @final

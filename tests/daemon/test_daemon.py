@@ -22,6 +22,7 @@ from edera_falcod.scap.capture import read_capture
 from edera_falcod.scap.event import Event
 from edera_falcod.sim.player import AtEnd, Play, Reopen
 from edera_falcod.state.block import Block
+from tests.support.debug import said
 
 from .support import CAPTURE, DATA, FAST, World, consuming, until, world
 
@@ -241,9 +242,9 @@ def test_signals_stop_the_process_cleanly(tmp_path: Path, number: int) -> None:
     command += ["--socket", str(tmp_path / "falco.sock"), "--ctl-socket", str(tmp_path / "ctl.sock"), "--set", "log.format=json"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
-    lines = [process.stderr.readline() for _ in range(2)]
-    assert '"event": "listening"' in lines[0]
-    assert '"event": "waiting for the Edera daemon"' in lines[1]
+    lines = (line for line in process.stderr if said(line))
+    assert '"event": "listening"' in next(lines)
+    assert '"event": "waiting for the Edera daemon"' in next(lines)
     process.send_signal(number)
     _, rest = process.communicate(timeout=20)
     assert process.returncode == 0
@@ -257,7 +258,7 @@ def test_hangup_reloads_what_it_can(tmp_path: Path) -> None:
     config.write_text(sockets)
     process = subprocess.Popen([sys.executable, "-m", "edera_falcod", "run", "-c", str(config)], stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
-    assert "listening" in process.stderr.readline()
+    assert "listening" in next(line for line in process.stderr if said(line))
     config.write_text(sockets + '[buffer]\nage = "1h"\n[log]\nlevel = "debug"\n')
     process.send_signal(signal.SIGHUP)
     line = next(line for line in process.stderr if '"configuration ' in line)

@@ -222,7 +222,7 @@ async def test_a_snapshot_that_stops_half_way(host: SimHost) -> None:
 
 async def test_faults_without_end_lead_to_quarantine(host: SimHost, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zonestream, "REOPEN_SPACING", 0.0)
-    monkeypatch.setattr(zonestream, "QUARANTINE_FIRST", 0.6)
+    monkeypatch.setattr(zonestream, "QUARANTINE_FIRST", 2.0)
     sink = Sink()
     zone = host.add_zone("bad", CAPTURE, FAST, limit=10)
     other = host.add_zone("good", CAPTURE, FAST, limit=10)

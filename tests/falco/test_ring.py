@@ -197,6 +197,23 @@ def test_one_flooding_zone_takes_nothing_from_the_others() -> None:
     assert ring.verify() == []
 
 
+@pytest.mark.parametrize("floods", [1, 10])
+@pytest.mark.parametrize(("priority", "part"), [(LOW, 1 / 3), (NORMAL, 2 / 3), (HIGH, 8 / 9)])
+def test_what_a_quiet_zone_finds_free_beside_zones_that_flood(floods: int, priority: int, part: float) -> None:
+    """As docs/delivery.md says: so much of 1/(8 floods + 1) of the buffer, and from then on it loses."""
+    ring = Ring(budget=2 << 20)
+    zones = [ring.add_zone(str(number), "flood") for number in range(floods)]
+    quiet = ring.add_zone("q", "quiet")
+    share = ring.declare("falco").share(quiet)
+    for _ in range(10_000):
+        for zone in zones:
+            put(ring, zone.index, b"x" * 100, priority=HIGH)
+    while share.lost() == 0:
+        put(ring, quiet.index, priority=priority)
+    assert share.bytes == pytest.approx(part * ring.budget / (8 * floods + 1), rel=0.05)
+    assert ring.verify() == []
+
+
 def test_reads_and_writes_are_shed_before_what_matters() -> None:
     ring = Ring(budget=1 << 20)
     zone = ring.add_zone("a", "busy")

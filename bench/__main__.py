@@ -96,6 +96,7 @@ def main() -> int:
     )
     parser.add_argument("--short", action="store_true", help="stages and the whole way only, held against the committed baseline")
     parser.add_argument("--write-baseline", action="store_true", help="make this run's ratios the baseline")
+    parser.add_argument("--write-docs", action="store_true", help="put this run's table into docs/performance.md")
     args = parser.parse_args()
     capture = args.capture or default_capture()
     limit = args.events or (SHORT_LIMIT if args.short else LIMIT)
@@ -113,6 +114,8 @@ def main() -> int:
         say(str(error))
         return 2
     print(table.text(found))
+    if args.write_docs:
+        table.write_docs(found)
     if args.json:
         Path(args.json).write_text(json.dumps(found, indent=2) + "\n")
     if args.write_baseline:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from .baseline import STAGES
 from .behaviour import CTL_CALLS, CTL_COMMANDS, FDS, OVERLOAD, THREADS
 
-LABELS = {
+DOCS: Final = Path(__file__).parent.parent / "docs" / "performance.md"
+BEGIN: Final = "<!-- figures: made by python -m bench --write-docs -->\n"
+END: Final = "<!-- end of figures -->\n"
+LABELS: Final = {
     "receive": "receive, many messages to a DATA frame",
     "receive_single": "receive, one message to a frame",
     "decode": "decode",
@@ -17,6 +21,13 @@ LABELS = {
     "whole_way": "whole way, many messages to a DATA frame",
     "whole_way_single": "whole way, one message to a frame",
 }
+
+
+def write_docs(found: dict[str, Any]) -> None:
+    """Put the table into docs/performance.md, in place of the last one."""
+    page = DOCS.read_text()
+    before, rest = page.split(BEGIN)
+    DOCS.write_text(f"{before}{BEGIN}{text(found)}\n{END}{rest.split(END)[1]}")
 
 
 def text(found: dict[str, Any]) -> str:

@@ -195,7 +195,10 @@ class Retarget:
             life = self._lives[name][-1]
             if not life.ours:
                 self.report.untouched.append(name)
-            elif not life.reason:
+            elif life.reason:
+                for earlier in self._lives[name][:-1]:  # it was replaced, and must not come back
+                    earlier.reason = earlier.reason or f"a later definition replaces it, which is left out: {life.reason}"
+            else:
                 self.report.carried.append(name)
                 self._warn(rule.file, rule.item, self.expansion.expanded(rule))
 

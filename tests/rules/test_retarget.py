@@ -311,6 +311,15 @@ def test_a_new_definition_begins_anew() -> None:
     assert retarget.report.carried == ["A"] and len(retarget.report.left_out) == 1
 
 
+def test_a_definition_that_was_replaced_does_not_come_back() -> None:
+    """Not in the place of one that is left out, be it in the same file or a later one."""
+    for texts, retarget in (together(GOOD, BYTES), together(GOOD + BYTES)):
+        assert all(line.startswith("#") for text in texts for line in text.splitlines())
+        assert [change.reason.startswith("a later definition replaces it") for change in retarget.report.left_out] == [True, False]
+    texts, retarget = together(GOOD, BYTES, GOOD)
+    assert retarget.report.carried == ["A"] and "  source: edera_zone\n" in texts[0] and "  source: edera_zone\n" in texts[2]
+
+
 def test_a_rule_that_a_later_file_makes_impossible() -> None:
     """Whether by an addition to it or by another macro of a name that it uses."""
     texts, retarget = together(GOOD, "- rule: A\n  condition: and evt.buffer bcontains 00\n  override: {condition: append}\n")

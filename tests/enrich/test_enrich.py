@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from edera_falcod.scap.blocks import EVENT_BLOCKS, SECTION, Source, read_block
 from edera_falcod.sim.feed import Playable, playable
 from edera_falcod.sim.host import SimHost, SimWorkload
 from tests.daemon.support import DATA, FAST, World, until, world
 from tests.sinsp_host import PLUGIN, LiveHost, Match, Pair, SinspHost, require_sinsp
+from tests.support.captures import rewritten
 
 CAPTURE = DATA / "net1.scap"
 IN_GROUP = "thread.cgroups contains /zone0/"
@@ -119,20 +119,13 @@ async def test_the_zones_own_processes(sinsp: SinspHost, tmp_path: Path, attribu
 
 def moved(folder: Path) -> Path:
     """The capture, with what every second process does in another control group from its start on."""
-    out = [struct.pack("<IIIHHQI", SECTION, 28, 0x1A2B3C4D, 1, 2, 0xFFFFFFFFFFFFFFFF, 28)]
-    with CAPTURE.open("rb") as stream:
-        source = Source(stream)
-        read_block(source)
-        while (block := read_block(source)) is not None:
-            kind, body = block
-            data = body.data
-            if kind in EVENT_BLOCKS:
-                tid = struct.unpack_from("<q", data, 14 if kind in (0x208, 0x217, 0x222) else 10)[0]
-                if tid % 2:
-                    data = data.replace(b"=/zone0/app\0", b"=/zone0/two\0")
-            out.append(struct.pack("<II", kind, len(data) + 12) + data + struct.pack("<I", len(data) + 12))
+
+    def change(kind: int, data: bytes) -> bytes:
+        tid = struct.unpack_from("<q", data, 14 if kind in (0x208, 0x217, 0x222) else 10)[0]
+        return data.replace(b"=/zone0/app\0", b"=/zone0/two\0") if tid % 2 else data
+
     path = folder / "moved.scap"
-    path.write_bytes(b"".join(out))
+    path.write_bytes(rewritten(CAPTURE, change))
     return path
 
 

@@ -12,8 +12,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from edera_falcod.scap.blocks import EVENT_BLOCKS, SECTION, Source, read_block
 from tests.sinsp_host import Pair, Run, SinspError, SinspHost, collect
+from tests.support.captures import rewritten
 
 COUNTED = (0x216, 0x217)  # event blocks whose header has the number of parameters, lengths of 16 bits
 FLAGGED = 0x217
@@ -28,22 +28,12 @@ def parameter_counts(host: SinspHost) -> list[int]:
 
 def trimmed(capture: Path, counts: Sequence[int]) -> bytes:
     """The capture without the parameters beyond ``counts``, and without the events that are not in it."""
-    out = [struct.pack("<IIIHHQI", SECTION, 28, 0x1A2B3C4D, 1, 2, 0xFFFFFFFFFFFFFFFF, 28)]
-    with capture.open("rb") as stream:
-        source = Source(stream)
-        read_block(source)
-        while (block := read_block(source)) is not None:
-            kind, body = block
-            data = body.data
-            if kind in EVENT_BLOCKS:
-                assert kind in COUNTED, hex(kind)
-                cut = _event(data, 6 if kind == FLAGGED else 2, counts)
-                if cut is None:
-                    continue
-                data = cut
-            total = len(data) + 12
-            out.append(struct.pack("<II", kind, total) + data + struct.pack("<I", total))
-    return b"".join(out)
+
+    def change(kind: int, data: bytes) -> bytes | None:
+        assert kind in COUNTED, hex(kind)
+        return _event(data, 6 if kind == FLAGGED else 2, counts)
+
+    return rewritten(capture, change)
 
 
 def _event(data: bytes, at: int, counts: Sequence[int]) -> bytes | None:

@@ -6,10 +6,14 @@ made the zone. The keys are configured (``edera.annotation_keys``).
 
 from __future__ import annotations
 
+from typing import Final
+
 from .edera.sink import ZoneInfo
 from .edera.workloads import WorkloadInfo, split_reference
 from .fields import slots
 from .fields.workload import SHORT_ID, Mount, Workload
+
+RUNTIME_LABELS: Final = ("annotation.", "io.kubernetes.")  # beginnings of keys that container.labels leaves out
 
 
 def from_annotations(keys: tuple[str, ...], *annotations: tuple[tuple[str, str], ...]) -> dict[str, str]:
@@ -56,6 +60,15 @@ def workload(info: WorkloadInfo, zone: ZoneInfo, keys: tuple[str, ...]) -> Workl
         texts[slots.K8S_POD_SANDBOX_ID] = sandbox[:SHORT_ID]
         texts[slots.K8S_POD_FULL_SANDBOX_ID] = sandbox
         texts[slots.K8S_POD_IP] = address
+    texts[slots.CONTAINER_LABELS] = labels_text(info.labels)
     made.texts = {slot: text.encode() for slot, text in texts.items() if text}
     made.key_lists = {slots.EDERA_WORKLOAD_ANNOTATIONS: [item.encode() for pair in info.annotations for item in pair]}
+    if info.labels:
+        made.key_lists[slots.CONTAINER_LABEL_LIST] = [item.encode() for pair in info.labels for item in pair]
     return made
+
+
+def labels_text(labels: tuple[tuple[str, str], ...]) -> str:
+    """container.labels as Falco's container plugin writes it: in order, without those that container runtimes add themselves."""
+    shown = [(key, value) for key, value in labels if not key.startswith(RUNTIME_LABELS)]
+    return ", ".join([f"{key}:{value}" if value else key for key, value in shown])

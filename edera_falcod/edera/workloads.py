@@ -1,12 +1,15 @@
 """The workloads of the host's zones: listed, followed by WatchEvents, joined with their images.
 
-``Workload.spec.image`` is only a digest; ListImages has the names (edera-control-protocol.md section 8). Images are listed again
-when a digest is not known, at most once in ``IMAGES_EVERY`` seconds, so that a digest without a name costs no more than that.
+``Workload.spec.image`` is only a digest; ListImages has the names and, where the daemon fills it in, the image's configuration with its
+labels (edera-control-protocol.md section 8). Images are listed again when a digest is not known, at most once in ``IMAGES_EVERY``
+seconds, so that a digest without a name costs no more than that.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Final, final
 
 from .control import ControlClient, OciImageInfo, Workload, WorkloadState, nanoseconds, present
@@ -16,6 +19,10 @@ IMAGES_EVERY: Final = 30.0  # s
 MAX_WORKLOADS: Final = 16384  # kept in all: a host has a few hundred zones with a few workloads each
 MAX_TEXT: Final = 4096  # characters kept of one text
 MAX_PAIRS: Final = 256  # annotations, labels or mounts of one workload
+# Characters of all its annotations, of all its labels, and of all its mounts. Each stands in its block up to three times, of up to four
+# bytes a character: a block that is larger than the ring takes would cost all events of the workload.
+MAX_PAIRS_TEXT: Final = 32 << 10
+MAX_CONFIG: Final = 1 << 20  # bytes of an image's configuration that are read as JSON; usual ones have some kB
 
 _GONE: Final = {
     int(WorkloadState.COMPLETED), int(WorkloadState.DESTROYING), int(WorkloadState.DESTROYED), int(WorkloadState.FAILED),
@@ -39,6 +46,46 @@ class WorkloadInfo:
     privileged: bool | None = None
     host_pid: bool | None = None
     created_at: int = 0
+    labels: tuple[tuple[str, str], ...] = ()  # of its image, by key
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What is known of a digest: the best of its names, and the labels of its configuration."""
+
+    name: str
+    labels: tuple[tuple[str, str], ...]
+
+
+def bounded(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """The first of them, as many as the limits let."""
+    found: list[tuple[str, str]] = []
+    size = 0
+    for key, value in pairs:
+        pair = key[:MAX_TEXT], value[:MAX_TEXT]
+        size += len(pair[0]) + len(pair[1])
+        if len(found) == MAX_PAIRS or size > MAX_PAIRS_TEXT:
+            break
+        found.append(pair)
+    return tuple(found)
+
+
+def image_labels(config: bytes) -> tuple[tuple[str, str], ...]:
+    """The labels of an image's configuration (OCI image-spec, config.md: ``config.Labels``), by key. Whoever made the image wrote it: what
+    does not look like labels is none."""
+    if not config or len(config) > MAX_CONFIG:
+        return ()
+    try:
+        read = json.loads(config)
+    except (ValueError, RecursionError):
+        return ()
+    inner = read.get("config") if isinstance(read, dict) else None
+    labels = inner.get("Labels") if isinstance(inner, dict) else None
+    if not isinstance(labels, dict):
+        return ()
+    # JSON can write half of a surrogate pair, which no UTF-8 can.
+    texts = [tuple([text.encode("utf-8", "replace").decode() for text in pair]) for pair in labels.items() if isinstance(pair[1], str)]
+    return bounded(sorted((key, value) for key, value in texts))
 
 
 def split_reference(reference: str) -> tuple[str, str, str]:
@@ -65,8 +112,8 @@ def workload_info(workload: Workload) -> WorkloadInfo | None:
         name=spec.name[:MAX_TEXT],
         state=(WorkloadState(state).name or "").removeprefix("WORKLOAD_STATE_").lower() if state in list(WorkloadState) else "",
         digest=spec.image.digest[:MAX_TEXT] if present(spec.image) else "",
-        annotations=tuple((pair.key[:MAX_TEXT], pair.value[:MAX_TEXT]) for pair in spec.annotations[:MAX_PAIRS]),
-        mounts=tuple((mount.host_path[:MAX_TEXT], mount.target_path[:MAX_TEXT]) for mount in spec.mounts[:MAX_PAIRS]),
+        annotations=bounded((pair.key, pair.value) for pair in spec.annotations),
+        mounts=bounded((mount.host_path, mount.target_path) for mount in spec.mounts),
         mounts_known=True,
         privileged=spec.security.privileged if present(spec.security) else None,
         created_at=nanoseconds(status.created_at) if present(status) else 0,
@@ -80,7 +127,7 @@ class Directory:
     def __init__(self) -> None:
         self.over_limit = 0
         self._workloads: dict[str, WorkloadInfo] = {}
-        self._images: dict[str, str] = {}
+        self._images: dict[str, Image] = {}
         self._changed: set[str] = set()
         self._next_list = 0.0
         self._next_images = 0.0
@@ -125,17 +172,16 @@ class Directory:
 
     def _take_images(self, images: list[OciImageInfo]) -> None:
         wanted = {info.digest for info in self._workloads.values()}
-        self._images = {image.digest: _best(image.names)[:MAX_TEXT] for image in images if image.digest in wanted and image.names}
+        self._images = {
+            image.digest: Image(_best(image.names)[:MAX_TEXT], image_labels(image.metadata.config) if present(image.metadata) else ())
+            for image in images
+            if image.digest in wanted and image.names
+        }
         self._changed.update(info.zone_id for info in self._workloads.values() if info.digest in self._images)
 
     def _named(self, info: WorkloadInfo) -> WorkloadInfo:
-        image = self._images.get(info.digest, "")
-        if not image:
-            return info
-        return WorkloadInfo(
-            info.id, info.zone_id, info.name, info.state, info.digest, image, info.annotations, info.mounts, info.mounts_known,
-            info.privileged, info.host_pid, info.created_at,
-        )  # fmt: skip
+        image = self._images.get(info.digest)
+        return info if image is None else replace(info, image=image.name, labels=image.labels)
 
 
 def _best(names: list[str]) -> str:

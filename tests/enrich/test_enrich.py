@@ -7,6 +7,7 @@ control group; half of them are moved to /zone0/two where there have to be two.
 from __future__ import annotations
 
 import asyncio
+import json
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,6 +27,7 @@ IN_GROUP = "thread.cgroups contains /zone0/"
 FIELDS = (
     "container.id", "container.full_id", "container.name", "container.image", "container.image.repository", "container.image.tag",
     "container.image.digest", "container.type", "container.privileged", "container.mounts", "container.mount.dest[/srv/*]",
+    "container.label[org.opencontainers.image.vendor]", "container.label[empty]", "container.labels",
     "container.start_ts", "container.ip", "k8s.pod.name", "k8s.ns.name", "k8s.pod.uid", "k8s.pod.sandbox_id", "k8s.pod.full_sandbox_id",
     "k8s.pod.ip", "edera.workload.id", "edera.workload.name", "edera.workload.image", "edera.workload.annotation[team]",
     "edera.zone.name", "edera.zone.host", "edera.zone.ip", "edera.zone.state", "edera.zone.annotation[tier]",
@@ -34,6 +36,7 @@ OUTPUT = " ".join(f"%{field}" for field in FIELDS)
 OF_NONE = {
     "container.id": "host", "container.full_id": "host", "container.name": "host", "container.type": "host", "container.privileged": False,
 }  # fmt: skip
+LABELS = {"tier": "front", "org.opencontainers.image.vendor": "shop ü", "empty": "", "io.kubernetes.x": "y"}
 WEB = SimWorkload(
     "web",
     "registry.local:5000/shop/web:1.2@sha256:" + "ab" * 32,
@@ -41,6 +44,7 @@ WEB = SimWorkload(
     privileged=True,
     created_at=1_700_000_000_000_000_000,
     mounts=(("/srv/data", "/data"), ("/etc/web", "/etc/web")),
+    image_config=json.dumps({"config": {"Labels": LABELS}}).encode(),
     annotations={
         "io.kubernetes.pod.name": "web-7d9f", "io.kubernetes.pod.namespace": "shop", "io.kubernetes.pod.uid": "0f0e-11",
         "io.kubernetes.cri.sandbox-id": "5a5a5a5a5a5a5a5a5a5a", "io.kubernetes.container.name": "server", "team": "blue",
@@ -51,6 +55,8 @@ OF_WEB = {
     "container.image": "registry.local:5000/shop/web:1.2@sha256:" + "ab" * 32, "container.image.repository": "registry.local:5000/shop/web",
     "container.image.tag": "1.2", "container.image.digest": "sha256:" + "ab" * 32, "container.start_ts": 1_700_000_000_000_000_000,
     "container.mounts": "/srv/data:/data:::,/etc/web:/etc/web:::", "container.mount.dest[/srv/*]": "/data",
+    "container.label[org.opencontainers.image.vendor]": "shop ü", "container.label[empty]": "",
+    "container.labels": "empty, org.opencontainers.image.vendor:shop ü, tier:front",
     "k8s.pod.name": "web-7d9f", "k8s.ns.name": "shop", "k8s.pod.uid": "0f0e-11", "k8s.pod.sandbox_id": "5a5a5a5a5a5a",
     "k8s.pod.full_sandbox_id": "5a5a5a5a5a5a5a5a5a5a", "edera.workload.id": "app", "edera.workload.name": "server",
     "edera.workload.image": "registry.local:5000/shop/web:1.2@sha256:" + "ab" * 32, "edera.workload.annotation[team]": "blue",

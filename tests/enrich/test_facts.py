@@ -106,8 +106,9 @@ def test_a_workload_that_moves_changes_both_zones() -> None:
 
 def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Long texts are cut, further pairs left out, and workloads beyond the limit counted; those that are known may change."""
-    many = [AnnotationSpec(key=f"k{number}", value="v" * (w.MAX_TEXT + 1)) for number in range(w.MAX_PAIRS + 1)]
-    mounts = [MountSpec(host_path="p" * (w.MAX_TEXT + 1), target_path="t") for _ in range(w.MAX_PAIRS + 1)]
+    lengths = [w.MAX_TEXT + 1, *[8] * w.MAX_PAIRS]
+    many = [AnnotationSpec(key=f"k{number}", value="v" * length) for number, length in enumerate(lengths)]
+    mounts = [MountSpec(host_path="p" * length, target_path="t") for length in lengths]
     info = w.workload_info(message(name="n" * (w.MAX_TEXT + 1), annotations=many, mounts=mounts))
     assert info is not None and len(info.name) == w.MAX_TEXT
     assert len(info.annotations) == len(info.mounts) == w.MAX_PAIRS

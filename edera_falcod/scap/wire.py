@@ -14,9 +14,10 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from .errors import EMPTY, OLD_EVENT, TIMESTAMP, TOO_LONG, TOO_MANY_FIELDS, TOO_MANY_PARAMS, TRUNCATED, UNKNOWN_EVENT, WireError
+from .errors import EMPTY, OLD_EVENT, TIMESTAMP, TOO_LONG, TOO_MANY_FIELDS, TOO_MANY_PARAMS, TRUNCATED, UNKNOWN_EVENT, VARINT, WireError
 from .event import Event
-from .protobuf import BYTES, MASK32, VARINT_TYPE, length, signed, skip, tag, varint
+from .protobuf import BYTES, MASK32, VARINT_TYPE, length, skip, tag
+from .safetext import COMPILED
 from .tables import EF_LARGE_PAYLOAD, EVENTS, PPM_EVENT_MAX
 from .threads import SnapshotReader
 
@@ -27,6 +28,8 @@ MAX_PARAM: Final = 65_535  # bytes; the driver writes lengths with 16 bits
 MAX_LARGE_PARAM: Final = 1 << 20  # bytes, where lengths have 32 bits (EF_LARGE_PAYLOAD: made by plugins and containers)
 MAX_FIELDS: Final = 1024  # of a reply: there is one, and newer zones may have a few more
 MAX_TIMESTAMP: Final = (1 << 63) - 1  # ns; the year 2262
+
+_SIGN: Final[i64] = -(1 << 63)
 
 # Number of parameters by event code; -1: no such event, -2: superseded
 _NPARAMS: Final[list[int]] = [-1 if info.unused else -2 if info.old else info.nparams for info in EVENTS]
@@ -40,6 +43,16 @@ def parse_reply(buf: bytes, start: int, end: int) -> Event | SnapshotReader:
     """
     if start < 0 or end < start or end > len(buf):
         raise WireError(TRUNCATED)
+    if end - start > 3 and buf[start] == 0x12:
+        # Nearly always one event, and nothing else
+        size = buf[start + 1]
+        i = start + 2
+        if size >= 0x80:
+            size = size & 0x7F | buf[i] << 7 if buf[i] < 0x80 else 0
+            i += 1
+        if i + size == end:
+            event = None if COMPILED else _usual(buf, i, end)
+            return event if event is not None else _event(buf, i, end)
     member = 0
     first = 0
     last = 0
@@ -77,11 +90,11 @@ def parse_reply(buf: bytes, start: int, end: int) -> Event | SnapshotReader:
 def _event(buf: bytes, start: i64, end: i64) -> Event:
     """ZoneKernelSyscallEvent. Tags and lengths of one byte, which nearly all are, are read in place: a call costs more than they do."""
     i = start
-    ts = 0
-    tid = 0
-    code = 0
-    cpu = 0
-    longest = 0
+    ts: i64 = 0
+    tid: i64 = 0
+    code: i64 = 0
+    cpu: i64 = 0
+    longest: i64 = 0
     params: list[bytes] = []
     while i < end:
         field: i64 = buf[i]
@@ -96,30 +109,23 @@ def _event(buf: bytes, start: i64, end: i64) -> Event:
             size: i64 = buf[i]
             i += 1
             if size >= 0x80:
-                number, after = length(buf, i - 1, end)  # which may have 64 bits, and has fewer when it has been checked
-                size = number
-                i = after
-            if size > end - i:
+                size, i = _varint(buf, i - 1, end)
+            if size < 0 or size > end - i:
                 raise WireError(TRUNCATED)
             if field == 0x3A:  # 7 event_params
                 if len(params) >= MAX_PARAMS:
                     raise WireError(TOO_MANY_PARAMS)
                 data = _param(buf, i, i + size)
-                if len(data) > longest:
-                    longest = len(data)
                 params.append(data)
+                given: i64 = len(data)
+                if given > longest:
+                    longest = given
             i += size
-        elif field == 0x10:  # 2 timestamp
-            ts, after = varint(buf, i, end)
-            i = after
         elif field & 7 == VARINT_TYPE:
-            if i < end and buf[i] < 0x80:
-                number = buf[i]
-                i += 1
-            else:
-                number, after = varint(buf, i, end)
-                i = after
-            if field == 0x18:  # 3 thread_id
+            number, i = _varint(buf, i, end)
+            if field == 0x10:  # 2 timestamp
+                ts = number
+            elif field == 0x18:  # 3 thread_id
                 tid = number
             elif field == 0x48:  # 9 event_type
                 code = number
@@ -129,16 +135,36 @@ def _event(buf: bytes, start: i64, end: i64) -> Event:
             i = skip(buf, i, end, field)
 
     code &= MASK32
-    known = _NPARAMS[code] if code < PPM_EVENT_MAX else -1
+    known: i64 = _NPARAMS[code] if code < PPM_EVENT_MAX else -1
     if known < 0:
         raise WireError(UNKNOWN_EVENT if known == -1 else OLD_EVENT)
     if longest > MAX_PARAM and (longest > MAX_LARGE_PARAM or not _LARGE[code]):
         raise WireError(TOO_LONG)
-    if ts > MAX_TIMESTAMP:
+    if not 0 <= ts <= MAX_TIMESTAMP:
         raise WireError(TIMESTAMP)
     if len(params) > known:
         del params[known:]
-    return Event(ts, signed(tid), cpu & MASK32, code, params)
+    return Event(ts, tid, cpu & MASK32, code, params)
+
+
+def _varint(buf: bytes, i: i64, end: i64) -> tuple[i64, i64]:
+    """As ``protobuf.varint``, in native integers: a number of 64 bits as two's complement, and where it ends."""
+    value: i64 = 0
+    shift: i64 = 0
+    while i < end:
+        byte: i64 = buf[i]
+        i += 1
+        if shift == 63:  # of the tenth byte one bit is left
+            if byte >= 0x80:
+                raise WireError(VARINT)
+            if byte & 1 != 0:
+                value |= _SIGN
+            return value, i
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, i
+        shift += 7
+    raise WireError(TRUNCATED)
 
 
 def _param(buf: bytes, start: i64, end: i64) -> bytes:
@@ -158,10 +184,8 @@ def _param(buf: bytes, start: i64, end: i64) -> bytes:
             size: i64 = buf[i]
             i += 1
             if size >= 0x80:
-                number, after = length(buf, i - 1, end)  # which may have 64 bits, and has fewer when it has been checked
-                size = number
-                i = after
-            if size > end - i:
+                size, i = _varint(buf, i - 1, end)
+            if size < 0 or size > end - i:
                 raise WireError(TRUNCATED)
             if field == 0x1A:  # 3 param_data
                 data = buf[i : i + size]
@@ -171,3 +195,128 @@ def _param(buf: bytes, start: i64, end: i64) -> bytes:
         else:
             i = skip(buf, i, end, field)
     return data
+
+
+# Interpreted, each byte that is looked at costs as much as a whole parameter does compiled. So an event that is written as Edera's daemon
+# writes it (fields in the order of their numbers, none twice) is read in strides, and what repeats (small parameters, the type with the
+# CPU, the upper part of the time) is known by its bytes. Whatever is different in the least is left to ``_event``.
+
+LONGEST_PART: Final = 64  # bytes of a ZoneKernelEventParam that is remembered: name, type and what is not a long text
+MAX_PARTS: Final = 8192  # of these: 2 MB
+MAX_TAILS: Final = 4096  # event types times CPUs, as many as there are in zones of usual size
+LONGEST_TAIL: Final = 16  # bytes: three fields of at most 5
+MAX_TOPS: Final = 64  # the upper part of the time changes every 0.27 s; clocks of zones may differ
+_CONTINUED: Final = 0x80808080
+
+_parts: Final[dict[bytes, bytes]] = {}
+_tails: Final[dict[bytes, tuple[int, int, int]]] = {}
+_tops: Final[dict[bytes, int]] = {}
+
+
+def _usual(buf: bytes, at: int, end: int) -> Event | None:
+    """The event, if it is written in the usual way; all that ``_event`` refuses is not."""
+    try:
+        size = buf[at + 1]
+        if buf[at] != 0x0A or size >= 0x80:  # 1 zone_id
+            return None
+        at += 2 + size
+        low = int.from_bytes(buf[at + 1 : at + 5], "little")
+        if buf[at] != 0x10 or low & _CONTINUED != _CONTINUED:  # 2 timestamp, in the 9 bytes that it has since 1972
+            return None
+        top = buf[at + 5 : at + 10]
+        ts = _tops.get(top, -1)
+        if ts < 0:
+            ts = _top(top)
+        ts |= low & 0x7F | low >> 1 & 0x3F80 | low >> 2 & 0x1FC000 | low >> 3 & 0xFE00000
+        if buf[at + 10] != 0x18:  # 3 thread_id
+            return None
+        tid = buf[at + 11]
+        at += 12
+        if tid >= 0x80:
+            tid = tid & 0x7F | buf[at] << 7
+            at += 1
+            if tid >= 0x4000:
+                tid = tid & 0x3FFF | buf[at] << 14
+                at += 1
+                if tid >= 0x200000:
+                    return None
+        if buf[at] == 0x20:  # 4 event_length, not needed
+            at += 2 if buf[at + 1] < 0x80 else 3
+            if buf[at - 1] >= 0x80:
+                return None
+        if buf[at] == 0x2A:  # 5 event_name, not needed
+            size = buf[at + 1]
+            if size >= 0x80:
+                return None
+            at += 2 + size
+        if buf[at] == 0x32:  # 6 event_category, not needed
+            size = buf[at + 1]
+            if size >= 0x80:
+                return None
+            at += 2 + size
+        params: list[bytes] = []
+        while buf[at] == 0x3A:  # 7 event_params
+            size = buf[at + 1]
+            at += 2
+            if size >= 0x80:
+                if buf[at] >= 0x80:
+                    return None
+                size = size & 0x7F | buf[at] << 7
+                at += 1
+            part = buf[at : at + size]
+            data = _parts.get(part)
+            if data is None:
+                data = _part(part)
+            params.append(data)
+            at += size
+        tail = buf[at:end]  # empty, which is never known, if a field went beyond the end
+        known = _tails.get(tail)
+        if known is None:
+            known = _tail(tail)
+    except (IndexError, WireError):
+        return None
+    code, cpu, count = known
+    if len(params) > count:
+        if len(params) > MAX_PARAMS:
+            return None
+        del params[count:]
+    return Event(ts, tid, cpu, code, params)
+
+
+def _top(data: bytes) -> int:
+    """Bits 28 to 62 of a timestamp; raises WireError if it does not end with ``data``."""
+    value, after = _varint(data, 0, len(data))
+    if after != 5:
+        raise WireError(VARINT)
+    if len(_tops) >= MAX_TOPS:
+        _tops.clear()
+    top = _tops[data] = value << 28
+    return top
+
+
+def _part(data: bytes) -> bytes:
+    """What ``_param`` says of a parameter; remembered if it is short."""
+    found = _param(data, 0, len(data))
+    if len(data) <= LONGEST_PART:
+        if len(_parts) >= MAX_PARTS:
+            _parts.clear()
+        _parts[data] = found
+    return found
+
+
+def _tail(data: bytes) -> tuple[int, int, int]:
+    """Code, CPU and number of parameters of the type, where an event ends with ``data``: 8 event_flags, 9 event_type and 10 cpuid, each of
+    which may be missing. Raises WireError if that is not all that there is."""
+    found = [0, 0, 0]
+    at = 0
+    end = len(data)
+    for place, field in enumerate((0x40, 0x48, 0x50)):
+        if at < end and data[at] == field:
+            found[place], at = _varint(data, at + 1, end)
+    code = found[1]
+    if at != end or not 0 < end <= LONGEST_TAIL or not 0 <= code < PPM_EVENT_MAX or _NPARAMS[code] < 0:
+        raise WireError(UNKNOWN_EVENT)
+    if len(_tails) >= MAX_TAILS:
+        _tails.clear()
+    known = _tails[data] = (code, found[2] & MASK32, _NPARAMS[code])
+    return known

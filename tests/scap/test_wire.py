@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from edera_falcod.edera.proto import control as edera_proto
 from edera_falcod.scap import errors, threads, wire
 from edera_falcod.scap import tables as t
-from edera_falcod.scap.capture import read_capture
+from edera_falcod.scap.capture import CaptureEvent, read_capture
 from edera_falcod.scap.errors import WireError
 from edera_falcod.scap.event import Event
 from edera_falcod.scap.snapshot import SnapshotFd, SnapshotThread
@@ -795,3 +795,53 @@ def test_a_parameter_that_ends_with_its_event_and_one_that_does_not() -> None:
     for first in (b"\x18", b"\x50"):
         with pytest.raises(WireError):
             parse_reply(field(2, first), 0, 3)
+
+
+# Interpreted, what is written in the usual way is read in strides
+
+
+@given(st.data())
+def test_strides_lead_to_what_steps_lead_to(data: st.DataObject) -> None:
+    """Whatever is in place of a byte or two, in front of something else or at the end of the buffer: the same event, or none."""
+    code = data.draw(st.sampled_from([t.PPME_SYSCALL_READ_X, t.PPME_SYSCALL_OPENAT_2_X, t.PPME_GENERIC_X]))
+    params = data.draw(st.lists(st.binary(max_size=200), max_size=t.EVENTS[code].nparams + 1))
+    small = st.integers(0, 1 << 22)
+    event = CaptureEvent(1_764_000_000_000_000_000 + data.draw(small), data.draw(small), data.draw(small), code, 0, params)
+    message = bytearray(Encoder("8a9d2c0e-1f5b-4a6e-9d57-0123456789ab").event(event))
+    start = 2 if message[1] < 0x80 else 3
+    for _ in range(data.draw(st.integers(0, 2))):
+        message[data.draw(st.integers(start, len(message) - 1))] = data.draw(st.integers(0, 255) | st.sampled_from(list(message)))
+    end = len(message) - data.draw(st.integers(0, 12))
+    buf = bytes(message[: len(message) if data.draw(st.booleans()) else end])
+    try:
+        want = plain(wire._event(buf, start, end))
+    except WireError:
+        want = None
+    for _ in range(2):  # the second time from memory
+        found = wire._usual(buf, start, end)
+        assert found is None or plain(found) == want
+        if end == len(message) and message == Encoder("8a9d2c0e-1f5b-4a6e-9d57-0123456789ab").event(event) and event.tid > 0:
+            assert found is not None
+
+
+def test_nearly_all_events_are_read_in_strides() -> None:
+    with NET1.open("rb") as file:
+        replies = list(Encoder("8a9d2c0e-1f5b-4a6e-9d57-0123456789ab").replies(read_capture(file)))[1:]
+    strides = [wire._usual(reply, 2 if reply[1] < 0x80 else 3, len(reply)) for reply in replies]
+    assert sum(event is None for event in strides) < len(strides) / 50
+
+
+def test_what_strides_remember_is_bounded() -> None:
+    for number in range(wire.MAX_PARTS + 10):
+        assert wire._part(bytes((0x1A, 2, number >> 8, number & 0xFF))) == bytes((number >> 8, number & 0xFF))
+    assert len(wire._parts) <= wire.MAX_PARTS
+    for number in range(wire.MAX_TAILS + 10):
+        tail = bytes((0x48, t.PPME_SYSCALL_CLOSE_X, 0x50, number & 0x7F | 0x80, number >> 7))
+        assert wire._tail(tail) == (t.PPME_SYSCALL_CLOSE_X, number, t.EVENTS[t.PPME_SYSCALL_CLOSE_X].nparams)
+    assert len(wire._tails) <= wire.MAX_TAILS
+    for number in range(wire.MAX_TOPS + 10):
+        assert wire._top(bytes((0x80, 0x80, 0x80, 0x80, number))) == number << 56
+    assert len(wire._tops) <= wire.MAX_TOPS
+    before = len(wire._parts)
+    long = b"x" * wire.LONGEST_PART
+    assert wire._part(b"\x1a" + bytes((len(long),)) + long) == long and len(wire._parts) == before

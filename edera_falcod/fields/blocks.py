@@ -17,7 +17,7 @@ from ..scap import tables as t
 from ..scap.safetext import safe
 from ..state.block import Block
 from ..state.fd import OVERLAY_LOWER, OVERLAY_UPPER, ROLE_CLIENT, ROLE_SERVER, SOCKET_CONNECTED, Fd
-from ..state.fdtable import FdTable, kind_byte
+from ..state.fdtable import FdTable
 from ..state.thread import Strings, Thread
 from ..state.zone import ZoneState
 from . import slots
@@ -88,6 +88,10 @@ def env_block(env: Strings) -> Block:
     return block
 
 
+def _name(fd: Fd | None) -> bytes:
+    return b"" if fd is None else fd.name
+
+
 @final
 class ZoneBlocks:
     """Makes the blocks of one zone."""
@@ -98,7 +102,7 @@ class ZoneBlocks:
         self._zone = zone
         self._cells = Cells()
         self._fds: dict[tuple[int, int, int, int, bytes, bytes], Block] = {}
-        self._files: dict[tuple[bytes, int, bytes, bytes, bytes], Block] = {}
+        self._files: dict[tuple[bytes, int, tuple[bytes, bytes, bytes]], Block] = {}
         self._local = zone.interfaces.addresses
         self._users = zone.users.version
 
@@ -120,20 +124,19 @@ class ZoneBlocks:
         thread.block_version = thread.version
         return block
 
-    def lineage(self, thread: Thread) -> Block:
-        """The LINEAGE block of a thread as it is now."""
+    def lineage(self, thread: Thread, main: Thread | None) -> Block:
+        """The LINEAGE block of a thread, whose main thread is ``main``, as it is now."""
         zone = self._zone
-        main = thread.main()
         main_version = -1 if main is None else main.version
         block = thread.lineage
         if (
             block is not None
-            and thread.block_epoch == zone.identity_epoch
+            and thread.block_epoch == zone.table.epoch
             and thread.lineage_version == thread.version
             and thread.lineage_main == main_version
         ):
             return block
-        thread.block_epoch = zone.identity_epoch
+        thread.block_epoch = zone.table.epoch
         thread.lineage_version = thread.version
         thread.lineage_main = main_version
         ancestors: list[Block] = []
@@ -244,29 +247,26 @@ class ZoneBlocks:
     def files(self, table: FdTable) -> Block:
         """The FILES block of a table as it is now."""
         block = table.block
-        if block is not None and table.block_version == table.version:
+        if block is not None:
             return block
-        fds = table.fds
+        streams = table.streams
+        if streams is None:
+            fds = table.fds
+            held = [fds.get(number) for number in range(3)]
+            streams = (_name(held[0]), _name(held[1]), _name(held[2]))
+            table.streams = streams
         low = bytes(table.low)
-        kinds = 0
-        for kind in table.kinds:
-            kinds |= 1 << kind_byte(kind)
-        names: list[bytes] = []
-        for number in range(3):
-            held = fds.get(number)
-            names.append(held.name if held is not None else b"")
-        key = (low, kinds, names[0], names[1], names[2])
+        key = (low, table.mask, streams)
         block = self._files.get(key)
         if block is None:
-            block = self._files_block(low, kinds, names)
+            block = self._files_block(low, table.mask, streams)
             if len(self._files) >= MAX_MEMO:
                 self._files.clear()
             self._files[key] = block
         table.block = block
-        table.block_version = table.version
         return block
 
-    def _files_block(self, low: bytes, kinds: int, names: list[bytes]) -> Block:
+    def _files_block(self, low: bytes, kinds: int, names: tuple[bytes, bytes, bytes]) -> Block:
         cells = self._cells
         cells.start()
         types: list[bytes] = []

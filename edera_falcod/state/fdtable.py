@@ -48,24 +48,23 @@ class FdMap:
 
 @final
 class FdTable:
-    """Bounded. ``version`` grows with every change of content, so that what is derived can be cached; ``shape`` grows when what a process's
-    files look like from afar may have changed: an entry of another kind than before, the first or last of its kind, or fd 0 to 2.
-    ``low``: what kinds of files the numbers below ``LOW`` are, as ``kind_byte`` says, 0 for none.
+    """Bounded. What a process's files look like from afar: ``low``, what kinds of files the numbers below ``LOW`` are, as ``kind_byte``
+    says, 0 for none; ``mask``, which of these bytes there are among all, a bit each; ``streams``, the names of fd 0 to 2, None where
+    these have to be asked for. ``block``: the fields room's cache of these three, None when one of them has changed.
 
     Numbers may be negative: libsinsp keeps what a failed memfd_create or pidfd_getfd returned (parsers.cpp), counts it, and
     never finds it again.
     """
 
-    __slots__ = ("map", "kinds", "low", "version", "shape", "block", "block_version", "budget")
+    __slots__ = ("map", "kinds", "mask", "low", "streams", "block", "budget")
 
     def __init__(self, budget: FdBudget) -> None:
         self.map = FdMap({})
         self.kinds: dict[int, int] = {}  # kind -> how many entries
+        self.mask = 0
         self.low = bytearray(LOW)
-        self.version = 0
-        self.shape = 0
+        self.streams: tuple[bytes, bytes, bytes] | None = None
         self.block: Block | None = None
-        self.block_version = -1
         self.budget = budget
 
     @property
@@ -94,11 +93,8 @@ class FdTable:
             self._note_kind(fd.kind)
         fd.owner = own.generation
         own.fds[number] = fd
-        self.version += 1
         if 0 <= number < LOW:
-            self.low[number] = kind_byte(fd.kind)
-            if number <= 2:
-                self.shape += 1
+            self._set_low(number, kind_byte(fd.kind))
         return True
 
     def remove(self, number: int) -> None:
@@ -109,11 +105,8 @@ class FdTable:
             return
         self.budget.entries -= 1
         self._forget_kind(fd.kind)
-        self.version += 1
         if 0 <= number < LOW:
-            self.low[number] = 0
-            if number <= 2:
-                self.shape += 1
+            self._set_low(number, 0)
 
     def writable(self, number: int) -> Fd | None:
         """The entry, made this table's own and marked as changed; call ``changed`` afterwards with the kind it had."""
@@ -128,7 +121,6 @@ class FdTable:
             fd.owner = own.generation
             own.fds[number] = fd
         fd.touch()
-        self.version += 1
         return fd
 
     def changed(self, number: int, kind_before: int) -> None:
@@ -140,9 +132,7 @@ class FdTable:
             self._forget_kind(kind_before)
             self._note_kind(fd.kind)
         if 0 <= number < LOW:
-            self.low[number] = kind_byte(fd.kind)
-            if number <= 2:
-                self.shape += 1
+            self._set_low(number, kind_byte(fd.kind))
 
     def fork(self) -> FdTable:
         """A table with the same entries; nothing is copied until one of the two changes. libsinsp marks the copies IS_CLONED, which nothing
@@ -151,21 +141,17 @@ class FdTable:
         other.map = self.map
         self.map.users += 1
         other.kinds = dict(self.kinds)
+        other.mask = self.mask
         other.low = bytearray(self.low)
-        other.version = self.version
-        other.shape = self.shape
+        other.streams = self.streams
         other.block = self.block
-        other.block_version = self.block_version
         return other
 
     def clear(self) -> None:
         """Let go of everything, as when the process is gone."""
         self._release()
         self.map = FdMap({})
-        self.kinds = {}
-        self.low = bytearray(LOW)
-        self.version += 1
-        self.shape += 1
+        self._empty()
 
     def _release(self) -> None:
         self.map.users -= 1
@@ -183,26 +169,43 @@ class FdTable:
         if self.budget.entries + len(shared.fds) > MAX_ZONE_FDS:
             self.budget.counters.fds_refused += len(shared.fds)
             own = FdMap({})
-            self.kinds = {}
-            self.low = bytearray(LOW)
-            self.version += 1
-            self.shape += 1
+            self._empty()
         else:
             own = FdMap(shared.fds.copy())
             self.budget.entries += len(own.fds)
         self.map = own
         return own
 
+    def _empty(self) -> None:
+        self.kinds = {}
+        self.mask = 0
+        self.low = bytearray(LOW)
+        self.streams = None
+        self.block = None
+
+    def _set_low(self, number: int, kind: int) -> None:
+        if self.low[number] != kind:
+            self.low[number] = kind
+            self.block = None
+        if number <= 2:
+            self.streams = None
+            self.block = None
+
     def _note_kind(self, kind: int) -> None:
         count = self.kinds.get(kind, 0)
         self.kinds[kind] = count + 1
         if count == 0:
-            self.shape += 1
+            self.mask |= 1 << kind_byte(kind)
+            self.block = None
 
     def _forget_kind(self, kind: int) -> None:
         count = self.kinds.get(kind, 0)
-        if count <= 1:
-            self.kinds.pop(kind, None)
-            self.shape += 1
-        else:
+        if count > 1:
             self.kinds[kind] = count - 1
+            return
+        self.kinds.pop(kind, None)
+        mask = 0
+        for left in self.kinds:  # two unknown kinds have the same byte
+            mask |= 1 << kind_byte(left)
+        self.mask = mask
+        self.block = None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from edera_falcod.fields.slots import KIND_FILES
 from edera_falcod.scap.tables import SCAP_FD_DIRECTORY, SCAP_FD_FIFO, SCAP_FD_FILE_V2
 from edera_falcod.state import fdtable
+from edera_falcod.state.block import Block
 from edera_falcod.state.fd import Fd
-from edera_falcod.state.fdtable import MAX_FDS, FdBudget, FdTable
+from edera_falcod.state.fdtable import LOW, MAX_FDS, FdBudget, FdTable, kind_byte
 from edera_falcod.state.limits import Counters
 
 
@@ -79,28 +81,56 @@ def test_an_entry_made_before_a_fork_and_detachment_is_nobodys() -> None:
     assert seen is not None and seen.name == b"x"
 
 
-def test_versions_tell_of_change() -> None:
+def test_block_is_forgotten_when_files_look_different_from_afar() -> None:
     files = table()
-    version, shape = files.version, files.shape
+    block = Block(1, KIND_FILES, b"", ())
+
+    def forgotten() -> bool:
+        gone = files.block is None
+        files.block = block
+        return gone
+
     files.add(3, named(b"x"))
-    assert files.version > version and files.shape > shape  # the first file
-    version, shape = files.version, files.shape
+    assert forgotten() and files.low[3] == kind_byte(SCAP_FD_FILE_V2)  # the first file
+    files.add(LOW, named(b"y"))
+    assert not forgotten()  # one more file
     files.add(4, named(b"y"))
-    assert files.version > version and files.shape == shape  # one more file
+    assert forgotten()  # one more file, with a low number
+    files.add(4, named(b"z"))
+    assert not forgotten()
     files.add(1, named(b"stdout"))
-    assert files.shape > shape
-    shape = files.shape
-    files.add(4, named(b"d", SCAP_FD_DIRECTORY))
-    assert files.shape > shape and files.kinds == {SCAP_FD_FILE_V2: 2, SCAP_FD_DIRECTORY: 1}
-    shape = files.shape
-    fd = files.writable(4)
-    assert fd is not None
+    assert forgotten() and files.streams is None
+    files.add(1, named(b"stdout"))
+    assert forgotten()  # its name may be another
+    files.add(LOW, named(b"d", SCAP_FD_DIRECTORY))
+    assert forgotten() and files.kinds == {SCAP_FD_FILE_V2: 3, SCAP_FD_DIRECTORY: 1}
+    assert files.mask == 1 << kind_byte(SCAP_FD_FILE_V2) | 1 << kind_byte(SCAP_FD_DIRECTORY)
+    fd = files.writable(LOW)
+    assert fd is not None and not forgotten()
     fd.kind = SCAP_FD_FIFO
-    files.changed(4, SCAP_FD_DIRECTORY)
-    assert files.shape > shape and files.kinds == {SCAP_FD_FILE_V2: 2, SCAP_FD_FIFO: 1}
+    files.changed(LOW, SCAP_FD_DIRECTORY)
+    assert forgotten() and files.kinds == {SCAP_FD_FILE_V2: 3, SCAP_FD_FIFO: 1}
+    assert files.mask == 1 << kind_byte(SCAP_FD_FILE_V2) | 1 << kind_byte(SCAP_FD_FIFO)
+    assert files.fork().block is block
+    files.remove(LOW)
+    assert forgotten() and files.mask == 1 << kind_byte(SCAP_FD_FILE_V2)
     files.remove(4)
+    assert forgotten()
     assert files.kinds == {SCAP_FD_FILE_V2: 2}
     files.remove(4)  # once more: nothing
+    assert not forgotten() and files.kinds == {SCAP_FD_FILE_V2: 2}
+    files.clear()
+    assert forgotten() and files.mask == 0
+
+
+def test_two_unknown_kinds_look_alike() -> None:
+    files = table()
+    files.add(40, named(b"x", 99))
+    files.add(41, named(b"y", 100))
+    files.remove(40)
+    assert files.mask == 1 << kind_byte(99) == 1 << kind_byte(100)
+    files.remove(41)
+    assert files.mask == 0
 
 
 def test_writable_forgets_the_block() -> None:

@@ -1,12 +1,13 @@
 """Writing a block: docs/protocol.md, Blocks.
 
 Compiled, the cells' values lie in an array of native integers and the heap in one growing buffer, so that a block is made without
-making objects on the way. Interpreted, where each step costs as much as a whole block does compiled, they lie in dictionaries, and one
+making objects on the way. Interpreted, where each step costs as much as a whole block does compiled, they lie in a dictionary, and one
 call of struct puts them together.
 """
 
 from __future__ import annotations
 
+from operator import itemgetter
 from struct import Struct
 from typing import Final, final
 
@@ -15,6 +16,7 @@ from librt.vecs import vec
 from mypy_extensions import i16, i32, i64
 
 from ..scap.safetext import COMPILED
+from . import slots
 
 MASK64: Final = 0xFFFF_FFFF_FFFF_FFFF
 MAX_SLOTS: Final = 128  # two presence words; the protocol allows eight
@@ -26,17 +28,45 @@ _PIECE: Final = 32
 _MASK16: Final = 0xFFFF
 _SIGN16: Final = 1 << 15
 
-_structs: Final[dict[int, Struct]] = {}  # interpreted: by presence words << 8 | cells
+_LINEAGE: Final = slots.LINEAGE
+_VMSIZE: Final = slots.PROC_VMSIZE
+_HOT: Final = 1 << slots.LINEAGE | 0x1FF << slots.PROC_VMSIZE
+
+# Interpreted: the shapes of blocks that were made lately. There are some hundreds, by what the code does; but the order of a thread's
+# control groups, which have cells of their own, is up to the zone.
+MAX_SHAPES: Final = 1024
+
+_shapes: Final[dict[tuple[int, ...], Shape]] = {}
+
+
+@final
+class Shape:
+    """Interpreted: blocks whose cells were written in the same order. ``pick``: puts their values into the order of their slots.
+    ``form``: presence words and values. ``presence``: what is written before the values. ``base``: where the heap begins."""
+
+    __slots__ = ("base", "form", "pick", "presence")
+
+    def __init__(self, written: tuple[int, ...]) -> None:
+        places = sorted(written)
+        words = 1 if not places or places[-1] < 64 else 2
+        presence = 0
+        for place in places:
+            presence |= 1 << place
+        self.presence = (1, presence) if words == 1 else (2, presence & MASK64, presence >> 64)
+        self.form = Struct(f"<I{words + len(places)}Q")
+        self.base = self.form.size
+        # With one index or none itemgetter would not give a tuple
+        self.pick: itemgetter[tuple[int, ...]] | None = itemgetter(*places) if len(places) > 1 else None
 
 
 @final
 class Cells:
     """Collects the cells of one block, in any order, each slot at most once; ``start`` makes it ready for the next.
 
-    Offsets on the heap that the methods take and return are relative to the heap's start.
+    Offsets on the heap that the methods take and return are relative to the heap's start. ``heap``: to append to directly.
     """
 
-    __slots__ = ("_heap", "_numbers", "_out", "_p0", "_p1", "_p2", "_p3", "_r0", "_r1", "_r2", "_r3", "_slices", "_values")
+    __slots__ = ("_numbers", "_out", "_p0", "_p1", "_p2", "_p3", "_r0", "_r1", "_r2", "_r3", "_slices", "_values", "heap")
 
     def __init__(self) -> None:
         self._values: vec[i64] = vec[i64]([0] * MAX_SLOTS)
@@ -49,9 +79,9 @@ class Cells:
         self._r1: i64 = 0
         self._r2: i64 = 0
         self._r3: i64 = 0
-        self._numbers: dict[int, int] = {}  # interpreted: slot -> number
-        self._slices: dict[int, int] = {}  # interpreted: slot -> heap offset | length << 32
-        self._heap = BytesWriter()
+        self._numbers: dict[int, int] = {}  # interpreted: slot -> number, or heap offset | length << 32
+        self._slices: dict[int, bool] = {}  # interpreted: slots of the latter
+        self.heap = BytesWriter()
         self._out = BytesWriter()
 
     def start(self) -> None:
@@ -68,12 +98,12 @@ class Cells:
         else:
             self._numbers.clear()
             self._slices.clear()
-        self._heap.truncate(0)
+        self.heap.truncate(0)
 
     def number(self, slot: i64, value: int) -> None:
         """A number, a boolean or a block's id; negative ones as two's complement."""
         if not COMPILED:
-            self._numbers[slot] = value
+            self._numbers[slot] = value & MASK64
             return
         self._values[slot] = _native(value)
         bit: i64 = 1
@@ -90,32 +120,39 @@ class Cells:
             bit <<= slot - 3 * _PIECE
             self._p3 |= bit
 
-    def numbers(self, slot: i64, a: int, b: int, c: int, d: int, e: int, f: int, g: int, h: int, i: int) -> None:
-        """Nine numbers in neighbouring slots of one piece of 32, which is where nearly every event has them."""
+    def hot(self, lineage: int, a: int, b: int, c: int, d: int, e: int, f: int, g: int, h: int, i: int) -> None:
+        """LINEAGE, and the nine numbers from PROC_VMSIZE on in their order: nearly every event has them."""
         if not COMPILED:
             numbers = self._numbers
-            for value in (a, b, c, d, e, f, g, h, i):
-                numbers[slot] = value
-                slot += 1
+            numbers[_LINEAGE] = lineage
+            numbers[_VMSIZE] = a & MASK64
+            numbers[_VMSIZE + 1] = b & MASK64
+            numbers[_VMSIZE + 2] = c & MASK64
+            numbers[_VMSIZE + 3] = d & MASK64
+            numbers[_VMSIZE + 4] = e & MASK64
+            numbers[_VMSIZE + 5] = f & MASK64
+            numbers[_VMSIZE + 6] = g & MASK64
+            numbers[_VMSIZE + 7] = h
+            numbers[_VMSIZE + 8] = i
             return
         values = self._values
-        values[slot] = _native(a)
-        values[slot + 1] = _native(b)
-        values[slot + 2] = _native(c)
-        values[slot + 3] = _native(d)
-        values[slot + 4] = _native(e)
-        values[slot + 5] = _native(f)
-        values[slot + 6] = _native(g)
-        values[slot + 7] = _native(h)
-        values[slot + 8] = _native(i)
-        bits: i64 = 0x1FF
-        bits <<= slot
-        self._p0 |= bits
+        values[_LINEAGE] = lineage
+        values[_VMSIZE] = _native(a)
+        values[_VMSIZE + 1] = _native(b)
+        values[_VMSIZE + 2] = _native(c)
+        values[_VMSIZE + 3] = _native(d)
+        values[_VMSIZE + 4] = _native(e)
+        values[_VMSIZE + 5] = f
+        values[_VMSIZE + 6] = g
+        values[_VMSIZE + 7] = h
+        values[_VMSIZE + 8] = i
+        self._p0 |= _HOT
 
     def slice(self, slot: i64, at: i64, length: i64) -> None:
         """Text that lies on the heap already and ends where a NUL is; or any bytes that do."""
         if not COMPILED:
-            self._slices[slot] = at | length << 32
+            self._numbers[slot] = at | length << 32
+            self._slices[slot] = True
             return
         self._values[slot] = at | length << 32
         bit: i64 = 1
@@ -136,16 +173,9 @@ class Cells:
             self._p3 |= bit
             self._r3 |= bit
 
-    def heap(self, data: bytes) -> i64:
-        """Put bytes on the heap, followed by nothing; returns their offset."""
-        heap = self._heap
-        at: i64 = len(heap)
-        heap.write(data)
-        return at
-
     def text(self, slot: i64, value: bytes) -> i64:
         """A safe text (valid UTF-8, no NUL). Returns its offset."""
-        heap = self._heap
+        heap = self.heap
         at: i64 = len(heap)
         heap.write(value)
         heap.append(0)
@@ -154,7 +184,7 @@ class Cells:
 
     def raw(self, slot: i64, data: bytes) -> i64:
         """Bytes or an address. Returns their offset."""
-        heap = self._heap
+        heap = self.heap
         at: i64 = len(heap)
         heap.write(data)
         self.slice(slot, at, len(data))
@@ -179,8 +209,8 @@ class Cells:
                 self._write_values(out, base, 2 * _PIECE, self._p2, self._r2)
                 self._write_values(out, base, 3 * _PIECE, self._p3, self._r3)
         else:
-            out.write(self._packed())
-        out.write(self._heap.getvalue())
+            out.write(self.packed())
+        out.write(self.heap.getvalue())
 
     def _write_values(self, out: BytesWriter, base: i64, slot: i64, bits: i64, references: i64) -> None:
         values = self._values
@@ -191,25 +221,20 @@ class Cells:
             references >>= 1
             slot += 1
 
-    def _packed(self) -> bytes:
+    def packed(self) -> bytes:
         """Interpreted: the block's bytes before its heap."""
         cells = self._numbers
-        count = len(cells) + len(self._slices)
-        places = sorted([*cells, *self._slices])
-        words = 1 if not places or places[-1] < 64 else 2
-        base = 4 + 8 * (words + count)
-        for place, value in self._slices.items():
-            cells[place] = value + base
-        presence = 0
-        for place in places:
-            presence |= 1 << place
-        form = _structs.get(words << 8 | count)
-        if form is None:
-            form = _structs[words << 8 | count] = Struct(f"<I{words + count}Q")
-        values = [cells[place] & MASK64 for place in places]
-        if words == 1:
-            return form.pack(1, presence, *values)
-        return form.pack(2, presence & MASK64, presence >> 64, *values)
+        written = tuple(cells)
+        shape = _shapes.get(written)
+        if shape is None:
+            if len(_shapes) >= MAX_SHAPES:
+                _shapes.clear()
+            shape = _shapes[written] = Shape(written)
+        base = shape.base
+        for place in self._slices:
+            cells[place] += base
+        values = cells.values() if shape.pick is None else shape.pick(cells)
+        return shape.form.pack(*shape.presence, *values)
 
     def finish(self) -> bytes:
         """The block's bytes."""

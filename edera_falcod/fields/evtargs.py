@@ -18,11 +18,13 @@ from mypy_extensions import i64
 from ..scap import format as fmt
 from ..scap import tables
 from ..scap.event import Event
-from ..scap.safetext import safe
+from ..scap.safetext import COMPILED, safe
 from ..scap.schema import FlagTable, ParamInfo
 from ..state import fd as fdmod
 from ..state import paths
+from ..state.block import Shown
 from ..state.fd import Fd
+from ..state.fdtable import FdTable
 from ..state.thread import Thread
 from ..state.zone import ZoneState
 from . import slots
@@ -114,19 +116,25 @@ _ID_NONE: Final = 0xFFFF_FFFF
 _MEMOISED: Final = (K_ERRNO, K_FLAGS, K_ENUM, K_MODE, K_SIGNAL, K_SYSCALL, K_SIGSET, K_OTHER)
 MAX_SHOWN: Final = 16_384  # of all parameters' memos together: 5 MB
 
+# Interpreted: paths and other short texts are often the same as lately. Of each, the bytes as they came and what is made of them: 2 MB in
+# all. (Compiled, looking one up costs what making it does.)
+MAX_TEXTS: Final = 2048
+LONGEST_TEXT: Final = 256  # bytes; most paths are shorter, and the memo stays small whatever a zone sends
+
 
 @final
-class Shown:
-    """A parameter of fixed width as evt.args has it, with its label: ``text``. ``word``, ``value``: its entry, the place counted from
-    where the text begins. ``arg``: what evt.arg prints."""
+class Generic:
+    """A generic event, which is a quarter of all: both parameters are of fixed width. ``heap``: the parameter table, evt.args and the
+    texts of the parameters. ``first``: what evt.arg[0] prints."""
 
-    __slots__ = ("arg", "text", "value", "word")
+    __slots__ = ("first", "heap")
 
-    def __init__(self, text: bytes, word: i64, value: i64, arg: bytes) -> None:
-        self.text = text
-        self.word = word
-        self.value = value
-        self.arg = arg
+    def __init__(self, heap: bytes, first: bytes) -> None:
+        self.heap = heap
+        self.first = first
+
+
+_labels: Final[dict[bytes, bytes]] = {}
 
 
 @final
@@ -135,18 +143,20 @@ class ParamPlan:
 
     ``label``: ``name=``. ``size``: width of a number in bytes, 0 for what has no fixed width. ``bits``: what C's printf takes
     the number for. ``names``: memo of flag texts, shared by all parameters with the same table. ``memo``: of the parameter's whole text,
-    by its bytes; None where it follows from more than these, or hardly ever is the same. ``dirfd``: index of the parameter with the
+    by its bytes; None where it follows from more than these, or hardly ever is the same. ``codes``: the same of what stands for no file
+    in a fd's place, None for all other parameters. ``dirfd``: index of the parameter with the
     directory, -1: the path starts at the working directory.
     """
 
     __slots__ = (
-        "name", "label", "kind", "size", "signed", "bits", "fmt", "table", "names", "memo", "dirfd", "variants", "empty",
+        "name", "label", "kind", "size", "signed", "bits", "fmt", "table", "names", "memo", "codes", "dirfd", "variants", "empty",
     )
 
     def __init__(self, info: ParamInfo, print_format: int, first: bool) -> None:
         form = _FORMS.get(info.type, _ANY_BYTES)
         self.name = info.name
-        self.label = info.name + b"=" if first else b" " + info.name + b"="
+        label = info.name + b"=" if first else b" " + info.name + b"="
+        self.label = _labels.setdefault(label, label)  # one object for all parameters of the name
         self.kind = form[0]
         self.size = form[1]
         self.signed = form[2]
@@ -155,8 +165,11 @@ class ParamPlan:
         self.table: FlagTable | None = info.flags
         self.names: dict[int, bytes] = _memo_of(info)
         self.memo: dict[bytes, Shown] | None = None
+        self.codes: dict[bytes, Shown] | None = None
         if self.kind in _MEMOISED or (self.kind == K_NUMBER and self.size < 8):
             self.memo = {}
+        elif self.kind == K_FD:
+            self.codes = {}
         self.dirfd = info.dirfd if info.type == tables.PT_FSRELPATH else -1
         # A variant prints in the format of the parameter that holds it (event.cpp, param_fmt)
         self.variants: list[ParamPlan] = [ParamPlan(variant, print_format, True) for variant in info.variants]
@@ -190,23 +203,29 @@ def _plan(params: tuple[ParamInfo, ...]) -> list[ParamPlan]:
 
 # By event code
 PLANS: Final[list[list[ParamPlan]]] = [_plan(event.params) for event in tables.EVENTS]
+_GENERIC: Final = PLANS[tables.PPME_GENERIC_X]
 
-# An event's parameters in the making: the table, then evt.args, then raw values that are not a slice of it
-_table: Final = BytesWriter()
+# An event's evt.args in the making, and raw values that are not a slice of it
 _text: Final = BytesWriter()
 _extras: Final = BytesWriter()
 
 _tuple_memo: Final[dict[bytes, bytes]] = {}
-_shown: Final[list[dict[bytes, Shown]]] = [plan.memo for plans in PLANS for plan in plans if plan.memo is not None]
+_texts: Final[dict[bytes, tuple[bytes, bytes]]] = {}
+_generic: Final[dict[bytes, Generic]] = {}  # by the bytes of both parameters, of two each
+_shown: Final[list[dict[bytes, Shown]]] = [
+    memo for plans in PLANS for plan in plans for memo in (plan.memo, plan.codes) if memo is not None
+]
 _shown_count: Final = [0]
 
 
 def args_cells(cells: Cells, zone: ZoneState, event: Event) -> bytes:
-    """Write the parameter table (cell 0, of which evt.arg, evt.rawarg and evt.buffer are served) and evt.args of an event.
+    """Write the parameter table (cell 0, of which evt.arg, evt.rawarg and evt.buffer are served) and evt.args of an event, before anything
+    else is on the heap.
 
     Returns what evt.arg[0] prints, ``b""`` for an event without parameters: evt.res is made of it.
     """
-    plans = PLANS[event.code]
+    code = event.code
+    plans = PLANS[code]
     params = event.params
     count = len(params)
     if count > len(plans):
@@ -214,32 +233,74 @@ def args_cells(cells: Cells, zone: ZoneState, event: Event) -> bytes:
     if count == 0:
         cells.text(slots.EVT_ARGS, b"")
         return b""
-    generic = event.code == tables.PPME_GENERIC_X
-    # Offsets count from the table's start. evt.args of a generic event is empty; its parameters' texts follow all the same.
-    start: i64 = ENTRY_SIZE * count
-    base: i64 = start + 1 if generic else start
-    table = _table
-    table.truncate(0)
+    if code != tables.PPME_GENERIC_X:
+        return _args(cells, zone, plans, params, count)
+    # evt.args of a generic event is empty; its parameters' texts follow all the same
+    key = params[0] + params[1] if count == 2 and len(params[0]) == 2 and len(params[1]) == 2 else b""
+    known = _generic.get(key)
+    if known is None:
+        first = _args(cells, zone, plans, params, count)
+        known = Generic(cells.heap.getvalue(), first)
+        if key:
+            if len(_generic) >= fmt.MAX_MEMO:
+                _generic.clear()
+            _generic[key] = known
+    else:
+        cells.heap.write(known.heap)
+    start = ENTRY_SIZE * count
+    cells.slice(slots.EVT_PARAMS, 0, start)
+    cells.slice(slots.EVT_ARGS, start, 0)
+    return known.first
+
+
+def _args(cells: Cells, zone: ZoneState, plans: list[ParamPlan], params: list[bytes], count: int) -> bytes:
+    table = cells.heap
+    start: i64 = ENTRY_SIZE * count  # offsets count from the table's start
     text = _text
     text.truncate(0)
     extras = _extras  # raw values that are not a slice of evt.args; they lie behind its NUL
     extras.truncate(0)
     moved: list[int] | None = None  # where in the table the place of such a value is, and which place among the extras
+    generic = plans is _GENERIC
+    if generic:
+        text.append(0)  # the NUL of evt.args, which is empty
+    thread = zone.thread
+    files: FdTable | None = None
+    looked = False
     first = b""
-    for index in range(count):
+    index = 0
+    while index < count:
         plan = plans[index]
         data = params[index]
-        pos: i64 = base + len(text)
+        pos: i64 = start + len(text)
         memo = plan.memo
         if memo is not None:
             shown = memo.get(data)
             if shown is None:
                 shown = _show(plan, memo, data, zone)
+        elif plan.codes is not None and thread is not None and len(data) == 8:
+            number = read_i64_le(data, 0)
+            if number >= 0:
+                if not looked:
+                    files = zone.fd_table(thread)
+                    looked = True
+                fd = files.map.fds.get(number) if files is not None else None
+                shown = fd.shown if fd is not None else None
+                if shown is None or shown.label is not plan.label or shown.value != number:
+                    shown = _show_fd(plan, number, fd)
+            else:
+                shown = plan.codes.get(data)
+                if shown is None:
+                    shown = _show(plan, plan.codes, data, zone)
+        else:
+            shown = None
+        if shown is not None:
             text.write(shown.text)
             write_i64_le(table, shown.word + pos)
             write_i64_le(table, shown.value)
             if index == 0:
                 first = shown.arg
+            index += 1
             continue
         label = plan.label
         text.write(label)
@@ -250,23 +311,21 @@ def args_cells(cells: Cells, zone: ZoneState, event: Event) -> bytes:
         raw_value: i64 = 0
         if size > 0:
             if len(data) == size:
-                value = number_of(plan, data)
-                if plan.kind == K_FD:
-                    raw = fmt.decimal(value)
-                    resolved = _fd_name(value, zone)
-                else:
-                    raw, resolved = _number(plan, value, zone)
-                raw_value = value
+                raw_value = number_of(plan, data)
+                raw, resolved = _number(plan, raw_value, zone)
                 raw_kind = KIND_SIGNED if plan.signed else KIND_UNSIGNED
             else:
                 raw = fmt.NOT_AVAILABLE
         else:
             raw_kind = KIND_BYTES
             kind = plan.kind
-            if kind in (K_STRING, K_PATH):
-                given = fmt.charbuf(data)
-                raw = safe(given)
-                if kind == K_PATH:
+            if kind in (K_PATH, K_STRING):
+                if COMPILED:
+                    given = fmt.charbuf(data)
+                    raw = safe(given)
+                else:
+                    given, raw = _texts.get(data) or _remembered(data)
+                if kind == K_PATH and not given.startswith(b"/"):
                     resolved = _resolved_path(plan, given, zone, params)
                 if raw is given:
                     raw_value = pos | len(raw) << 32
@@ -299,19 +358,28 @@ def args_cells(cells: Cells, zone: ZoneState, event: Event) -> bytes:
             if index == 0:
                 first = raw
         write_i64_le(table, raw_value)
+        index += 1
     length: i64 = len(text)
     text.append(0)
     if moved is not None:
-        _move(table, moved, base + length + 1)  # behind the NUL of evt.args
+        _move(table, moved, start + length + 1)  # behind the NUL of evt.args
         text.write(extras.getvalue())
-    at = cells.raw(slots.EVT_PARAMS, table.getvalue())
-    if generic:
-        cells.heap(b"\0")
-        cells.slice(slots.EVT_ARGS, at + start, 0)
-    else:
-        cells.slice(slots.EVT_ARGS, at + start, length)
-    cells.heap(text.getvalue())
+    table.write(text.getvalue())
+    if not generic:
+        cells.slice(slots.EVT_PARAMS, 0, start)
+        cells.slice(slots.EVT_ARGS, start, length)
     return first
+
+
+def _remembered(data: bytes) -> tuple[bytes, bytes]:
+    """A string as it came, without its NUL, and made safe (the same object if it was); short ones are kept."""
+    given = fmt.charbuf(data)
+    made = given, safe(given)
+    if len(data) <= LONGEST_TEXT:
+        if len(_texts) >= MAX_TEXTS:
+            _texts.clear()
+        _texts[data] = made
+    return made
 
 
 def _moved(moved: list[int] | None, entry: i64, place: i64) -> list[int]:
@@ -337,15 +405,10 @@ def _show(plan: ParamPlan, memo: dict[bytes, Shown], data: bytes, zone: ZoneStat
     """What a parameter of fixed width prints; kept in its memo."""
     label = plan.label
     if len(data) != plan.size:
-        return Shown(label + fmt.NOT_AVAILABLE, len(label) | len(fmt.NOT_AVAILABLE) << 32, 0, fmt.NOT_AVAILABLE)
+        return Shown(label, label + fmt.NOT_AVAILABLE, len(label) | len(fmt.NOT_AVAILABLE) << 32, 0, fmt.NOT_AVAILABLE)
     value = number_of(plan, data)
     raw, resolved = _number(plan, value, zone)
-    kind = KIND_SIGNED if plan.signed else KIND_UNSIGNED
-    if resolved:
-        word = len(label) + len(raw) + 1 | len(resolved) << 32 | kind
-        shown = Shown(label + raw + b"(" + resolved + b")", word, value, resolved)
-    else:
-        shown = Shown(label + raw, len(label) | len(raw) << 32 | kind, value, raw)
+    shown = _shown_as(plan, value, raw, resolved)
     if _shown_count[0] >= MAX_SHOWN:
         _shown_count[0] = 0
         for known in _shown:
@@ -353,6 +416,25 @@ def _show(plan: ParamPlan, memo: dict[bytes, Shown], data: bytes, zone: ZoneStat
     _shown_count[0] += 1
     memo[data] = shown
     return shown
+
+
+def _show_fd(plan: ParamPlan, number: i64, fd: Fd | None) -> Shown:
+    """What the number of a file prints; kept on the file."""
+    if fd is None:
+        return _shown_as(plan, number, fmt.decimal(number), b"")
+    text = fd.arg_text
+    shown = _shown_as(plan, number, fmt.decimal(number), text if text is not None else fd_text(fd))
+    fd.shown = shown
+    return shown
+
+
+def _shown_as(plan: ParamPlan, value: i64, raw: bytes, resolved: bytes) -> Shown:
+    label = plan.label
+    kind = KIND_SIGNED if plan.signed else KIND_UNSIGNED
+    if resolved:
+        word = len(label) + len(raw) + 1 | len(resolved) << 32 | kind
+        return Shown(label, b"%b%b(%b)" % (label, raw, resolved), word, value, resolved)
+    return Shown(label, label + raw, len(label) | len(raw) << 32 | kind, value, raw)
 
 
 def number_of(plan: ParamPlan, data: bytes) -> i64:

@@ -46,7 +46,7 @@ def directory_of(name: bytes) -> bytes:
 
 def collapse(path: bytes) -> bytes:
     """Repeated slashes as one (remove_duplicate_path_separators)."""
-    while b"//" in path:
+    while path.find(b"//") >= 0:
         path = path.replace(b"//", b"/")
     return path
 

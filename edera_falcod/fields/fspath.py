@@ -126,6 +126,7 @@ def _plans() -> list[EventPlan | None]:
 
 # By event code; None: the event has no paths
 PLANS: Final[list[EventPlan | None]] = _plans()
+HAS_PATHS: Final[list[bool]] = [plan is not None for plan in PLANS]
 
 
 def fspath_cells(cells: Cells, zone: ZoneState, event: Event) -> None:

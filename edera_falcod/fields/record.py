@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import final
+from struct import Struct
+from typing import Final, final
 
 from librt.strings import BytesWriter, write_i64_le
 from mypy_extensions import mypyc_attr
 
 from ..scap import tables as t
 from ..scap.event import Event
+from ..scap.safetext import COMPILED
 from ..state.block import Block
 from ..state.preparation import HAS_FD
 from ..state.thread import Thread
@@ -19,9 +21,11 @@ from .cells import Cells
 from .evt import evt_cells, generic_syscall
 from .fdlist import fdlist_cells
 from .fdname import fdname_cells
-from .fspath import fspath_cells
+from .fspath import HAS_PATHS, fspath_cells
 from .priority import PRIORITIES
 from .workload import Workloads
+
+_HEAD: Final = Struct("<9q")  # interpreted: sequence number, time, thread and the ids of blocks
 
 
 @final
@@ -67,8 +71,9 @@ class Encoder:
         cells = self._cells
         cells.start()
         evt_cells(cells, zone, event)
-        fspath_cells(cells, zone, event)
-        etype = etype_block(code, generic_syscall(event))
+        if HAS_PATHS[code]:
+            fspath_cells(cells, zone, event)
+        etype = etype_block(code, generic_syscall(event) if code == t.PPME_GENERIC_X else 0)
         blocks: list[Block] = [etype]
         zone_id = thread_id = fd_id = files_id = workload_id = 0
         zone_block = self.zone_block
@@ -77,23 +82,26 @@ class Encoder:
             blocks.append(zone_block)
         thread = zone.thread
         if thread is not None:
+            main = thread.main()
             block = maker.thread(thread)
             thread_id = block.id
             blocks.append(block)
-            block = maker.lineage(thread)
-            cells.number(slots.LINEAGE, block.id)
+            block = maker.lineage(thread, main)
+            lineage_id = block.id
             blocks.append(block)
             table = zone.fd_table(thread)
             if table is not None:
-                block = maker.files(table)
+                known = table.block
+                block = known if known is not None else maker.files(table)
                 files_id = block.id
                 blocks.append(block)
-            _thread_cells(cells, zone, thread)
+            _thread_cells(cells, thread, main, lineage_id)
             if HAS_FD[code]:
                 cells.number(slots.FD_NUM, zone.fd_num)
                 fd = zone.fd
                 if fd is not None:
-                    block = maker.fd(fd)
+                    known = fd.block
+                    block = known if known is not None else maker.fd(fd)
                     fd_id = block.id
                     blocks.append(block)
                 else:
@@ -111,25 +119,29 @@ class Encoder:
                 cells.number(slots.THREAD_CPU_SYSTEM, min(zone.cpu_system, 100))
         if zone.exectime:
             cells.number(slots.THREAD_EXECTIME, zone.exectime)
-        out = self._out
-        out.truncate(0)
-        write_i64_le(out, seq)
-        write_i64_le(out, event.ts)
-        write_i64_le(out, event.tid)
-        write_i64_le(out, etype.id)
-        write_i64_le(out, zone_id)
-        write_i64_le(out, thread_id)
-        write_i64_le(out, fd_id)
-        write_i64_le(out, files_id)
-        write_i64_le(out, workload_id)
-        cells.write(out)
-        return Record(seq, self.index, out.getvalue(), tuple(blocks), 0, PRIORITIES[code])
+        if COMPILED:
+            out = self._out
+            out.truncate(0)
+            write_i64_le(out, seq)
+            write_i64_le(out, event.ts)
+            write_i64_le(out, event.tid)
+            write_i64_le(out, etype.id)
+            write_i64_le(out, zone_id)
+            write_i64_le(out, thread_id)
+            write_i64_le(out, fd_id)
+            write_i64_le(out, files_id)
+            write_i64_le(out, workload_id)
+            cells.write(out)
+            data = out.getvalue()
+        else:
+            head = _HEAD.pack(seq, event.ts, event.tid, etype.id, zone_id, thread_id, fd_id, files_id, workload_id)
+            data = head + cells.packed() + cells.heap.getvalue()
+        return Record(seq, self.index, data, tuple(blocks), 0, PRIORITIES[code])
 
 
-def _thread_cells(cells: Cells, zone: ZoneState, thread: Thread) -> None:
-    """What changes too often for a block."""
+def _thread_cells(cells: Cells, thread: Thread, main: Thread | None, lineage: int) -> None:
+    """What changes too often for a block, and which LINEAGE block is the thread's."""
     group = thread.group
-    main = thread.main()
     threads = 0
     if group is not None:
         threads = group.alive
@@ -141,17 +153,9 @@ def _thread_cells(cells: Cells, zone: ZoneState, thread: Thread) -> None:
         limit = main.fdlimit
         if limit > 0:
             usage = count * 100 // limit if count <= limit else 100
-    cells.numbers(
-        slots.PROC_VMSIZE,
-        thread.vmsize_kb,
-        thread.vmrss_kb,
-        thread.vmswap_kb,
-        thread.pfmajor,
-        thread.pfminor,
-        threads,
-        threads - 1 if group is not None and main is not None and not main.is_dead() else threads,
-        count,
-        usage,
+    childs = threads - 1 if group is not None and main is not None and not main.is_dead() else threads
+    cells.hot(
+        lineage, thread.vmsize_kb, thread.vmrss_kb, thread.vmswap_kb, thread.pfmajor, thread.pfminor, threads, childs, count, usage
     )
     if thread.totexectime:
         cells.number(slots.THREAD_TOTEXECTIME, thread.totexectime)

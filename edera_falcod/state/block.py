@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import final
 
-from mypy_extensions import mypyc_attr
+from mypy_extensions import i64, mypyc_attr
 
 
 @final
@@ -26,3 +26,19 @@ class Block:
         self.data = data
         self.refs = refs
         self.mark = 0
+
+
+@final
+class Shown:
+    """A parameter as evt.args has it, kept where it is likely to come again. ``label``: ``name=``, with a blank before it unless it is an
+    event's first. ``text``: label and value. ``word``, ``value``: its entry in the parameter table (docs/protocol.md), the place counted
+    from where the text begins. ``arg``: what evt.arg prints."""
+
+    __slots__ = ("arg", "label", "text", "value", "word")
+
+    def __init__(self, label: bytes, text: bytes, word: i64, value: i64, arg: bytes) -> None:
+        self.label = label
+        self.text = text
+        self.word = word
+        self.value = value
+        self.arg = arg

@@ -15,7 +15,7 @@ from ..scap.tables import (
     SCAP_L4_TCP,
     SCAP_L4_UDP,
 )
-from .block import Block
+from .block import Block, Shown
 
 SCAP_FD_UNINITIALIZED: Final = -1  # a fd of which not even the type was told
 
@@ -53,7 +53,7 @@ class Fd:
 
     __slots__ = (
         "kind", "flags", "open_flags", "name", "name_raw", "dev", "ino", "mount_id", "sip", "dip", "sport", "dport", "l4proto", "source",
-        "dest", "pid", "memory", "owner", "block", "arg_text",
+        "dest", "pid", "memory", "owner", "block", "arg_text", "shown",
     )  # fmt: skip
 
     def __init__(self, kind: int) -> None:
@@ -76,11 +76,13 @@ class Fd:
         self.memory = b""
         self.owner: object | None = None
         self.block: Block | None = None
-        self.arg_text: bytes | None = None  # cached "<f>/path" of evt.args
+        self.arg_text: bytes | None = None  # cached "<f>/path" of evt.args ...
+        self.shown: Shown | None = None  # ... and as a parameter, under the number that it was last seen with
 
     def touch(self) -> None:
         self.block = None
         self.arg_text = None
+        self.shown = None
 
     def clone(self) -> Fd:
         """A copy with the same facts and no owner; the block is shared until either side changes."""

@@ -221,34 +221,30 @@ class ZoneBlocks:
     # Files
 
     def fd(self, fd: Fd) -> Block:
-        """The FD block of an open file as it is now."""
-        block = fd.block
-        if block is not None:
-            return block
+        """The FD block of an open file that has none that speaks for it."""
         kind = fd.kind
-        cells = self._cells
         if t.SCAP_FD_IPV4_SOCK <= kind <= t.SCAP_FD_IPV6_SERVSOCK or kind == t.SCAP_FD_UNIX_SOCK:
-            cells.start()
-            fd_cells(cells, fd, self._zone.interfaces.addresses)
-            block = make_block(slots.KIND_FD, cells)
+            block = self._fd_block(fd)
         else:
             key = (kind, fd.flags & _SHOWN_FLAGS, fd.dev, fd.ino, fd.name, fd.name_raw)
-            block = self._fds.get(key)
-            if block is None:
-                cells.start()
-                fd_cells(cells, fd, self._zone.interfaces.addresses)
-                block = make_block(slots.KIND_FD, cells)
+            known = self._fds.get(key)
+            if known is None:
+                known = self._fd_block(fd)
                 if len(self._fds) >= MAX_MEMO:
                     self._fds.clear()
-                self._fds[key] = block
+                self._fds[key] = known
+            block = known
         fd.block = block
         return block
 
+    def _fd_block(self, fd: Fd) -> Block:
+        cells = self._cells
+        cells.start()
+        fd_cells(cells, fd, self._zone.interfaces.addresses)
+        return make_block(slots.KIND_FD, cells)
+
     def files(self, table: FdTable) -> Block:
-        """The FILES block of a table as it is now."""
-        block = table.block
-        if block is not None:
-            return block
+        """The FILES block of a table that has none that speaks for it."""
         streams = table.streams
         if streams is None:
             fds = table.fds

@@ -599,10 +599,7 @@ def _fd_name(number: int, zone: ZoneState) -> bytes:
         return b""
     if number >= 0:
         fd = zone.find_fd(thread, number)
-        if fd is None:
-            return b""
-        text = fd.arg_text
-        return text if text is not None else fd_text(fd)
+        return b"" if fd is None else fd_text(fd)
     if number == tables.PPM_AT_FDCWD:
         return b"AT_FDCWD"
     return fmt.errno(number)

@@ -126,14 +126,10 @@ def _plans() -> list[EventPlan | None]:
 
 # By event code; None: the event has no paths
 PLANS: Final[list[EventPlan | None]] = _plans()
-HAS_PATHS: Final[list[bool]] = [plan is not None for plan in PLANS]
 
 
-def fspath_cells(cells: Cells, zone: ZoneState, event: Event) -> None:
-    """Write fs.path.{name,nameraw,source,sourceraw,target,targetraw} of an event."""
-    plan = PLANS[event.code]
-    if plan is None:
-        return
+def fspath_cells(cells: Cells, zone: ZoneState, event: Event, plan: EventPlan) -> None:
+    """Write fs.path.{name,nameraw,source,sourceraw,target,targetraw} of an event, whose plan is ``plan``."""
     params = event.params
     if plan.result >= len(params):
         return

@@ -21,7 +21,8 @@ from .cells import Cells
 from .evt import evt_cells, generic_syscall
 from .fdlist import fdlist_cells
 from .fdname import fdname_cells
-from .fspath import HAS_PATHS, fspath_cells
+from .fspath import PLANS as PATHS
+from .fspath import fspath_cells
 from .priority import PRIORITIES
 from .workload import Workloads
 
@@ -71,8 +72,9 @@ class Encoder:
         cells = self._cells
         cells.start()
         evt_cells(cells, zone, event)
-        if HAS_PATHS[code]:
-            fspath_cells(cells, zone, event)
+        paths = PATHS[code]
+        if paths is not None:
+            fspath_cells(cells, zone, event, paths)
         etype = etype_block(code, generic_syscall(event) if code == t.PPME_GENERIC_X else 0)
         blocks: list[Block] = [etype]
         zone_id = thread_id = fd_id = files_id = workload_id = 0

@@ -29,6 +29,7 @@ class Block:
 
 
 @final
+@mypyc_attr(acyclic=True)
 class Shown:
     """A parameter as evt.args has it, kept where it is likely to come again. ``label``: ``name=``, with a blank before it unless it is an
     event's first. ``text``: label and value. ``word``, ``value``: its entry in the parameter table (docs/protocol.md), the place counted

@@ -338,6 +338,7 @@ def test_what_is_remembered_of_files_has_an_end(monkeypatch: pytest.MonkeyPatch)
 @interpreted
 def test_capabilities_are_named_and_what_is_remembered_of_them_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proc, "MAX_CAPS_TEXTS", 2)
+    proc._caps_texts.clear()
     for mask, text in ((0, b""), (1, b"CAP_CHOWN"), (3, b"CAP_CHOWN CAP_DAC_OVERRIDE"), (1 << 50, b""), (1, b"CAP_CHOWN")):
         assert proc.caps_text(mask) == text and len(proc._caps_texts) <= 2
 

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edera_falcod.fields import cells as module
+from edera_falcod.fields import slots
 from edera_falcod.fields.cells import MAX_SLOTS, Cells
 from edera_falcod.fields.views import BlockView
 
@@ -72,9 +73,11 @@ def test_numbers_are_twos_complement(value: int) -> None:
     cells = Cells()
     cells.start()
     cells.number(3, value)
-    cells.numbers(8, value, 1, 2, 3, 4, 5, 6, 7, value)
+    cells.hot(9, value, 1, 2, 3, value, 5, 6, 7, 8)
     view = BlockView(cells.finish())
-    assert [view.cell(slot) for slot in (3, *range(8, 17))] == [value % (1 << 64)] * 2 + [1, 2, 3, 4, 5, 6, 7, value % (1 << 64)]
+    assert view.cell(3) == value % (1 << 64) and view.cell(slots.LINEAGE) == 9
+    hot = [view.cell(slot) for slot in range(slots.PROC_VMSIZE, slots.PROC_FDUSAGE + 1)]
+    assert hot == [value % (1 << 64), 1, 2, 3, value % (1 << 64), 5, 6, 7, 8]
 
 
 def test_an_empty_block() -> None:
@@ -123,3 +126,21 @@ def test_empty_list_is_a_value() -> None:
     cells.strings(0, [])
     view = BlockView(cells.finish())
     assert view.strings(0) == [] and view.strings(1) is None
+
+
+def test_a_single_cell() -> None:
+    cells = Cells()
+    cells.text(5, b"x")
+    assert BlockView(cells.finish()).text(5) == "x"
+
+
+def test_shapes_that_are_remembered_are_bounded() -> None:
+    """A zone decides in which order the cells of its control groups are written."""
+    cells = Cells()
+    for number in range(module.MAX_SHAPES + 10):
+        cells.start()
+        low, high = number % 48, number // 48
+        for slot in (low, 50 + high, 100):
+            cells.number(slot, slot)
+        assert BlockView(cells.finish()).cell(50 + high) == 50 + high
+    assert len(module._shapes) <= module.MAX_SHAPES

@@ -339,3 +339,58 @@ def test_an_event_without_a_thread_names_nobody(monkeypatch: pytest.MonkeyPatch)
 def test_flags_without_a_table_have_no_names() -> None:
     (plan,) = evtargs._plan((ParamInfo(b"x", tables.PT_FLAGS32, tables.PF_HEX, None, (), -1),))
     assert evtargs._names(plan, 5) == b""
+
+
+def test_what_is_shown_of_a_file_follows_its_number_and_label() -> None:
+    """It is kept on the file: another name of the parameter, another number of the same file."""
+    world = World()
+    thread = world.zone.find_thread(1)
+    assert thread is not None
+    files = world.zone.fd_table(thread)
+    assert files is not None
+    fd = Fd(tables.SCAP_FD_FILE_V2)
+    fd.name = b"/a"
+    files.add(7, fd)
+    for _ in range(2):
+        assert args(world.happen(tables.PPME_SYSCALL_FSTAT_X, [i64(0), i64(7)])) == "res=0 fd=7(<f>/a)"
+        assert args(world.happen(tables.PPME_SYSCALL_UNLINKAT_2_X, [i64(0), i64(7), b"/b\0", u32(0)])) == (
+            "res=0 dirfd=7(<f>/a) name=/b flags=0"
+        )
+        assert args(world.happen(tables.PPME_SYSCALL_FSTAT_X, [i64(0), i64(88)])) == "res=0 fd=88"
+    assert fd.shown is not None
+    copy = fd.clone()
+    assert copy.shown is None
+    copy.shown = fd.shown
+    files.add(89, copy)
+    assert args(world.happen(tables.PPME_SYSCALL_FSTAT_X, [i64(0), i64(89)])) == "res=0 fd=89(<f>/a)"
+
+
+def test_other_memos_are_bounded() -> None:
+    world = World()
+    for number in range(max(MAX_MEMO, evtargs.MAX_TEXTS) + 10):
+        both = number.to_bytes(2, "little")
+        world.happen(tables.PPME_GENERIC_X, [both, both])
+        world.happen(tables.PPME_SYSCALL_CHDIR_X, [i64(0), b"/%d\0" % number])
+    assert len(evtargs._generic) <= MAX_MEMO and len(evtargs._texts) <= evtargs.MAX_TEXTS
+    long = b"/" + b"x" * evtargs.LONGEST_TEXT + b"\0"
+    world.happen(tables.PPME_SYSCALL_CHDIR_X, [i64(0), long])
+    assert long not in evtargs._texts
+
+
+def test_generic_events_of_any_shape() -> None:
+    world = World()
+    for params in ([b"\x01\0", b"\x02\0"], [b"\x01\0"], [b"\x01", b"\0\x02\0"], [b"", b""]):
+        for _ in range(2):
+            view = world.happen(tables.PPME_GENERIC_X, params)
+            assert args(view) == "" and len(entries(view)) == len(params)
+            given = [int.from_bytes(param, "little") if len(param) == 2 else None for param in params]
+            assert [look(view, f"evt.rawarg.{name}") for name in ("ID", "nativeID")[: len(params)]] == given
+
+
+@pytest.mark.parametrize("path", [b"/a\0", b"/a\x01\0", b"rel\0", b""])
+def test_texts_are_the_same_compiled(path: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    params = [i64(0), path]
+    known = args(world.happen(tables.PPME_SYSCALL_CHDIR_X, params))
+    monkeypatch.setattr(evtargs, "COMPILED", True)
+    assert args(world.happen(tables.PPME_SYSCALL_CHDIR_X, params)) == known

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edera_falcod.falco.frames import EVENT_HEAD, EVENT_HEAD_SIZE
-from edera_falcod.fields import priority, slots
+from edera_falcod.fields import cells as cells_module
+from edera_falcod.fields import evtargs, priority, record, slots
 from edera_falcod.fields.blocks import IDS, make_block
 from edera_falcod.fields.catalog import FIELDS
 from edera_falcod.fields.cells import Cells
@@ -164,3 +165,15 @@ def test_times_on_the_cpu() -> None:
     assert [watch.value(f"thread.cpu{which}") for which in ("", ".user", ".system")] == [100, 30, 100]
     watch.see(event(t.PPME_SCHEDSWITCH_6_E, 10, next=1), event(t.PPME_SCHEDSWITCH_6_E, 10, next=1))
     assert watch.value("thread.exectime") == 1000
+
+
+def test_the_bytes_are_the_same_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where interpreted and compiled code go different ways. (The compiled core has one way, whatever is set.)"""
+    zone = small_zone()
+    one = event(t.PPME_SYSCALL_OPENAT_2_X, 10, fd=3, dirfd=-100, name=b"rel/\x01a\0", flags=0, mode=0, dev=0, ino=0)
+    zone.apply(one)
+    encoder = Encoder(1, zone)
+    interpreted = encoder.encode(one, 5).data
+    for module in (cells_module, evtargs, record):
+        monkeypatch.setattr(module, "COMPILED", True)
+    assert Encoder(1, zone).encode(one, 5).data == interpreted == encoder.encode(one, 5).data

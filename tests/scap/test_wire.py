@@ -799,7 +799,10 @@ def test_a_parameter_that_ends_with_its_event_and_one_that_does_not() -> None:
 
 # Interpreted, what is written in the usual way is read in strides
 
+interpreted = pytest.mark.skipif(not wire.__file__.endswith(".py"), reason="compiled, all is read in steps")
 
+
+@interpreted
 @given(st.data())
 def test_strides_lead_to_what_steps_lead_to(data: st.DataObject) -> None:
     """Whatever is in place of a byte or two, in front of something else or at the end of the buffer: the same event, or none."""
@@ -824,6 +827,7 @@ def test_strides_lead_to_what_steps_lead_to(data: st.DataObject) -> None:
             assert found is not None
 
 
+@interpreted
 def test_nearly_all_events_are_read_in_strides() -> None:
     with NET1.open("rb") as file:
         replies = list(Encoder("8a9d2c0e-1f5b-4a6e-9d57-0123456789ab").replies(read_capture(file)))[1:]
@@ -831,6 +835,7 @@ def test_nearly_all_events_are_read_in_strides() -> None:
     assert sum(event is None for event in strides) < len(strides) / 50
 
 
+@interpreted
 def test_what_strides_remember_is_bounded() -> None:
     for number in range(wire.MAX_PARTS + 10):
         assert wire._part(bytes((0x1A, 2, number >> 8, number & 0xFF))) == bytes((number >> 8, number & 0xFF))
@@ -845,3 +850,74 @@ def test_what_strides_remember_is_bounded() -> None:
     before = len(wire._parts)
     long = b"x" * wire.LONGEST_PART
     assert wire._part(b"\x1a" + bytes((len(long),)) + long) == long and len(wire._parts) == before
+
+
+ZONE = b"\x0a\x24" + b"z" * 36
+TIME = b"\x10" + varint(1_764_000_000_000_000_000)
+TYPE = b"\x40\x01\x48" + varint(t.PPME_SYSCALL_CLOSE_X) + b"\x50\x02"
+RESULT = b"\x3a\x0a\x1a\x08" + bytes(8)
+LONG = b"\x3a" + varint(203) + b"\x1a" + varint(200) + b"x" * 200
+
+
+@interpreted
+@pytest.mark.parametrize(
+    ("parts", "usual"),
+    [
+        ((ZONE, TIME, b"\x18\x05\x20\x22\x2a\x01n\x32\x01c", RESULT, RESULT, TYPE), True),
+        ((ZONE, TIME, b"\x18\x85\x01\x20\xa2\x01", RESULT, TYPE), True),
+        ((ZONE, TIME, b"\x18\x85\x81\x01", LONG, TYPE), True),
+        ((ZONE, TIME, b"\x18\x05", RESULT, RESULT, RESULT, TYPE), True),  # one too many for its type
+        ((ZONE, TIME, b"\x18\x05", b"\x48" + varint(t.PPME_SYSCALL_CLOSE_X)), True),
+        ((ZONE, TIME, b"\x18\x05", RESULT, TYPE[2:]), True),
+        ((TIME, b"\x18\x05", TYPE), False),  # no zone
+        ((b"\x0a\x80\x01" + b"z" * 128, TIME, b"\x18\x05", TYPE), False),
+        ((ZONE, b"\x10" + varint(1 << 40), b"\x18\x05", TYPE), False),  # the year 1970
+        ((ZONE, b"\x10" + varint(5) + b"\x18\x05", TYPE), False),
+        ((ZONE, TIME, b"\x50\x01", TYPE), False),  # no thread
+        ((ZONE, TIME, b"\x18\x85\x81\x81\x01", TYPE), False),
+        ((ZONE, TIME, b"\x18\x05\x20\xa2\x81\x01", TYPE), False),
+        ((ZONE, TIME, b"\x18\x05\x2a\x80\x01" + b"n" * 128, TYPE), False),
+        ((ZONE, TIME, b"\x18\x05\x32\x80\x01" + b"c" * 128, TYPE), False),
+        ((ZONE, TIME, b"\x18\x05", b"\x3a" + varint(1 << 14) + b"\x1a" + varint((1 << 14) - 4) + bytes((1 << 14) - 4), TYPE), False),
+        ((ZONE, TIME, b"\x18\x05", RESULT * 33, TYPE), False),
+        ((ZONE, TIME, b"\x18\x05", TYPE, b"\x18\x06"), False),  # a field more
+        ((ZONE, TIME, b"\x18\x05", RESULT), False),  # nothing behind the parameters
+        ((ZONE, TIME, b"\x18\x05\x48\xff\x1f"), False),
+        ((ZONE, TIME, b"\x18\x05", b"\x3a\x0a\x1a\x09", bytes(8), TYPE), False),
+    ],
+)
+def test_what_is_usual(parts: tuple[bytes, ...], usual: bool) -> None:
+    data = b"".join(parts)
+    try:
+        want = plain(wire._event(data, 0, len(data)))
+    except WireError:
+        want = None
+    for _ in range(2):
+        event = wire._usual(data, 0, len(data))
+        assert (None if event is None else plain(event)) == (want if usual else None)
+    assert wire._usual(data, 0, len(data) - 1) is None or data[:-1].endswith(TYPE[:-3])
+    try:
+        assert plain(parse(field(2, data))) == want
+    except WireError:
+        assert want is None
+
+
+@pytest.mark.parametrize("way", [False, True], ids=["interpreted", "as compiled"])
+def test_a_reply_of_one_event(way: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way that nearly all go, and messages that only begin like it."""
+    monkeypatch.setattr(wire, "COMPILED", way)
+    data = ZONE + TIME + b"\x18\x05" + RESULT + TYPE
+    event = parse(field(2, data))
+    assert isinstance(event, Event) and (event.tid, event.cpu, event.params) == (5, 2, [bytes(8)])
+    assert plain(parse(field(2, data) + b"\x20\x01")) == plain(event)
+    assert plain(parse(field(2, b"\x0a\x00" + LONG + data))) == plain(event) | {"params": [b"x" * 200, bytes(8)]}
+    assert plain(parse(b"\x12" + varint(len(LONG) + len(data)) + data + LONG)) == plain(event) | {"params": [bytes(8), b"x" * 200]}
+    assert plain(parse(field(2, data + b"\x7a" + varint(1 << 15) + bytes(1 << 15)))) == plain(event)
+    assert refused(b"\x12\xff\xff\x03\x00") == errors.TRUNCATED
+
+
+@pytest.mark.parametrize(("tenth", "tid"), [(b"\x01", -1), (b"\x00", (1 << 63) - 1), (b"\x7f", -1), (b"\x7e", (1 << 63) - 1)])
+def test_of_the_tenth_byte_one_bit_counts(tenth: bytes, tid: int) -> None:
+    event = parse(field(2, TIME + b"\x18" + b"\xff" * 9 + tenth + TYPE))
+    assert isinstance(event, Event) and event.tid == tid
+    assert refused(field(2, TIME + b"\x18" + b"\xff" * 9 + bytes((tenth[0] | 0x80,)) + b"\x01" + TYPE)) == errors.VARINT

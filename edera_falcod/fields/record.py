@@ -6,7 +6,6 @@ from struct import Struct
 from typing import Final, final
 
 from librt.strings import BytesWriter, write_i64_le
-from mypy_extensions import mypyc_attr
 
 from ..scap import tables as t
 from ..scap.event import Event
@@ -30,7 +29,6 @@ _HEAD: Final = Struct("<9q")  # interpreted: sequence number, time, thread and t
 
 
 @final
-@mypyc_attr(acyclic=True)
 class Record:
     """One event as consumers get it. ``seq``: its place among the daemon's events. ``zone``: index of the zone's account. ``data``: the
     bytes of the EVENT item. ``blocks``: those that ``data`` names, of which a consumer has to know them (and what they refer to)

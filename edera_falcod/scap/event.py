@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import final
 
-from mypy_extensions import mypyc_attr
-
 
 @final
-@mypyc_attr(acyclic=True, free_list_len=1)
 class Event:
     """One event of a zone.
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import final
 
-from mypy_extensions import i64, mypyc_attr
+from mypy_extensions import i64
 
 
 @final
-@mypyc_attr(acyclic=True)
 class Block:
     """``id``: unique for the daemon's life, never 0. ``kind``: one of the ``KIND_*`` of fields/layout. ``data``: the bytes.
     ``refs``: the blocks that ``data`` names by id; a consumer has to know them first. ``mark``: of the connection that was sent an event
@@ -29,7 +28,6 @@ class Block:
 
 
 @final
-@mypyc_attr(acyclic=True)
 class Shown:
     """A parameter as evt.args has it, kept where it is likely to come again. ``label``: ``name=``, with a blank before it unless it is an
     event's first. ``text``: label and value. ``word``, ``value``: its entry in the parameter table (docs/protocol.md), the place counted

@@ -10,7 +10,7 @@ COMPILED_TESTS := test_build.py scap/test_wire.py state/test_roundtrip.py state/
 	fields/test_record.py fields/test_blocks.py falco/test_ring.py falco/test_batch.py edera/test_frames.py edera/test_http2.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup shim sinsp demo test test-compiled coverage check soak rules-check fuzz bench generate pictures clean
+.PHONY: help setup shim sinsp demo test test-compiled test-debug coverage check soak rules-check fuzz bench generate pictures clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ test-compiled: $(STAMP) shim ## Run the core's tests on the compiled core (two m
 	@folder=$$($(BIN)/python -m bench.builds) && cd "$$folder" && PYTHONPATH="$$folder:$(CURDIR)" EDERA_FALCOD_TEST_CORE=compiled \
 		$(CURDIR)/$(BIN)/python -m pytest -c $(CURDIR)/pyproject.toml --rootdir $(CURDIR) --import-mode=append -p no:cacheprovider \
 		$(addprefix $(CURDIR)/tests/,$(COMPILED_TESTS)) $(PYTEST_ARGS)
+
+test-debug: $(STAMP) shim ## Run the tests of the shells in asyncio's debug mode; DEBUG_TESTS="tests/..." chooses
+	PYTHONASYNCIODEBUG=1 $(BIN)/python -m pytest $(or $(DEBUG_TESTS),tests/daemon tests/edera tests/falco tests/ops) $(PYTEST_ARGS)
 
 coverage: $(STAMP) ## Branches of the core (scap, state, fields) that its tests do not reach, each module by its own tests; fails if there is one
 	$(BIN)/python tools/branches.py

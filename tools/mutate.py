@@ -1,6 +1,6 @@
 """Mutation testing: changes one thing at a time in a module, and looks whether its tests notice.
 
-    python tools/mutate.py [wire|accounting ...] [--list] [--only TEXT]
+    python tools/mutate.py [wire|accounting ...] [--list] [--only TEXT] [--part K/N]
 
 A mutant that survives shows a test that is missing, or means the same as the original; tests/mutants.txt says which do, and why. Exit code:
 1 if one survived that is not explained there, or if one is explained that does not survive.
@@ -229,11 +229,11 @@ def explained(target: str) -> dict[str, str]:
     return found
 
 
-def run(target: str, only: str) -> tuple[int, set[str]]:
-    """How many mutants there were, and which survived."""
+def run(target: str, only: str, part: int, parts: int) -> tuple[int, set[str]]:
+    """How many mutants there were, and which survived. ``part`` of ``parts``: every so many-th."""
     name, tests = TARGETS[target]
     module = importlib.import_module(name)
-    chosen = [one for one in mutants(module) if only in one.name]
+    chosen = [one for one in mutants(module) if only in one.name][part::parts]
     runner = Runner(module, chosen, explained(target))
     pytest.main([*QUICK, *tests], plugins=[runner])
     assert runner.done
@@ -245,7 +245,9 @@ def main() -> int:
     parser.add_argument("targets", nargs="*", metavar="TARGET")
     parser.add_argument("--list", action="store_true", help="print the mutants and run none")
     parser.add_argument("--only", default="", metavar="TEXT", help="mutants whose name has this in it")
+    parser.add_argument("--part", default="1/1", metavar="K/N", help="the K-th of N parts")
     options = parser.parse_args()
+    part, parts = (int(number) for number in options.part.split("/"))
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
     hypothesis.settings.register_profile("mutants", derandomize=True, database=None, deadline=None, max_examples=EXAMPLES)
@@ -259,10 +261,10 @@ def main() -> int:
             for mutant in mutants(importlib.import_module(TARGETS[target][0])):
                 print(f"{target} {mutant.line}: {mutant.name}")
             continue
-        total, survivors = run(target, options.only)
+        total, survivors = run(target, options.only, part - 1, parts)
         reasons = explained(target)
         unexplained = survivors - reasons.keys()
-        stale = set() if options.only else reasons.keys() - survivors
+        stale = set() if options.only or parts > 1 else reasons.keys() - survivors
         print(f"{target}: {total} mutants, {total - len(survivors)} noticed, {len(survivors)} survive, {len(unexplained)} unexplained"
               + (f"; explained but noticed: {sorted(stale)}" if stale else ""), flush=True)  # fmt: skip
         good = good and not unexplained and not stale

@@ -19,6 +19,7 @@ from edera_falcod.ops import access, operations, text
 from edera_falcod.ops.client import connected
 from edera_falcod.ops.proto.ctl import GetProcessesRequest, GetZoneRequest, ReloadRequest, ResyncRequest, SetLogLevelRequest
 from tests.daemon.support import CAPTURE, DATA, FAST, World, consuming, until, world
+from tests.support.debug import said
 
 
 async def ctl(one: World, *args: str) -> tuple[int, str, str]:
@@ -27,7 +28,7 @@ async def ctl(one: World, *args: str) -> tuple[int, str, str]:
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     out, err = await process.communicate()
-    return process.returncode or 0, out.decode(), err.decode()
+    return process.returncode or 0, out.decode(), said(err.decode())
 
 
 def fits(found: str) -> None:

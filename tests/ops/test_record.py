@@ -22,6 +22,7 @@ from edera_falcod.sim.feed import Feed, Recorded, playable, unpacked
 from edera_falcod.sim.host import SimHost
 from edera_falcod.sim.player import Play, Reopen
 from tests.daemon.support import CAPTURE, DATA, FAST, World, consuming, until, world
+from tests.support.debug import said
 
 from .test_commands import ctl, fits
 
@@ -33,7 +34,7 @@ async def run(*args: str) -> tuple[int, bytes, str]:
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "edera_falcod", *args, stdout=pipe, stderr=pipe)
     out, err = await asyncio.wait_for(process.communicate(), 50)
-    return process.returncode or 0, out, err.decode()
+    return process.returncode or 0, out, said(err.decode())
 
 
 async def recorded(one: World, path: Path, *args: str, capture: Path = EXECS) -> tuple[int, str, str]:

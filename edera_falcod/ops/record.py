@@ -24,6 +24,7 @@ MAX_PENDING: Final = 32 << 20  # bytes that wait for a caller; what comes then i
 # waiting is taken whatever its size.
 CHUNK: Final = 256 << 10  # bytes in one message
 SLICE: Final = 0.005  # seconds of work before others get their turn
+THREADS: Final = 8  # of a snapshot that are redacted before the clock is looked at
 LOOK: Final = 1.0  # seconds after which it is looked whether the zone is still there
 SNAPSHOT: Final = b"\x1a"  # what a reply with a snapshot begins with
 
@@ -75,6 +76,28 @@ class Tap:
         return message
 
 
+class _Turns:
+    """Work in slices, after each of which the others get their turn."""
+
+    def __init__(self) -> None:
+        self._end = time.monotonic() + SLICE
+
+    async def give(self) -> None:
+        if time.monotonic() >= self._end:
+            await asyncio.sleep(0)
+            self._end = time.monotonic() + SLICE
+
+
+async def redacted(message: bytes, without: int, turns: _Turns) -> bytes:
+    """See ``redact``; a snapshot may have a hundred thousand threads. Raises WireError."""
+    if not without:
+        return message
+    redaction = redact.Redaction(message, without)
+    while not redaction.step(THREADS):
+        await turns.give()
+    return redaction.result()
+
+
 class Recorder:
     """All recordings. ``running``: how many there are now."""
 
@@ -99,12 +122,12 @@ class Recorder:
         try:
             self._zones.resync(zone_id, "a recording begins with a snapshot")
             data = bytearray(header(facts(stream.zone, without)))
-            pause = time.monotonic() + SLICE
+            turns = _Turns()
             while not chunk.ended:
                 while tap.waiting and len(data) < CHUNK and not chunk.ended:
                     message = tap.take()
                     try:
-                        message = redact.redact(message, without)
+                        message = await redacted(message, without, turns)
                     except WireError:
                         chunk.withheld += 1
                         continue
@@ -113,9 +136,7 @@ class Recorder:
                         break
                     data += framed(message)
                     chunk.replies += 1
-                    if time.monotonic() >= pause:
-                        await asyncio.sleep(0)
-                        pause = time.monotonic() + SLICE
+                    await turns.give()
                 if not chunk.ended and not tap.waiting and self._zones.streams.get(zone_id) is not stream:
                     chunk.ended = "the zone is gone"
                 chunk.lost = tap.lost

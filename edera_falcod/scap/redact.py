@@ -7,7 +7,7 @@ redacted reads as before. Fields that are not known are emptied, since a newer z
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, final
 
 from .errors import EMPTY, WIRE_TYPE, WireError
 from .protobuf import BYTES, length, skip, tag, varint
@@ -21,6 +21,10 @@ NAMES: Final[dict[int, str]] = {ARGUMENTS: "arguments", ENVIRONMENT: "environmen
 
 FILL: Final = b"x"
 EQUALS: Final = b"="
+# Texts of one environment whose names are kept; those behind them are overwritten whole. Programs have some dozens of variables; a zone may
+# send millions, and looking for each one's name would take seconds.
+MAX_NAMES: Final = 4096
+_FILLED: Final = b"\0" + FILL * 255  # each byte but 0 is overwritten
 
 _VARIANT: Final = 8  # the first byte says what follows, and stays
 _PARAM_LAST: Final = 5  # the highest field of ZoneKernelEventParam, ZoneKernelSyscallEvent, and ZoneKernelThreadInfo that is known
@@ -47,33 +51,72 @@ def redact(reply: bytes, what: int) -> bytes:
     of what is in it must not pass it on."""
     if what == 0:
         return reply
-    member = 0
-    first = 0
-    last = 0
-    i = 0
-    end = len(reply)
-    while i < end:
-        field, i = tag(reply, i, end)
-        if field == 0x12 or field == 0x1A:  # 2 syscall, 3 threadsnap
-            if member != 0:
-                raise WireError(WIRE_TYPE)  # in pieces, as no zone sends it
-            size, i = length(reply, i, end)
-            member = field
-            first = i
-            i += size
-            last = i
-        elif field & 7 == BYTES and field >> 3 != 1:
-            raise WireError(WIRE_TYPE)
-        else:
-            i = skip(reply, i, end, field)
-    if member == 0:
-        raise WireError(EMPTY)
-    out = bytearray(reply)
-    if member == 0x12:
-        _event(reply, out, first, last, what)
-    else:
-        _snapshot(reply, out, first, last, what)
-    return bytes(out)
+    redaction = Redaction(reply, what)
+    while not redaction.step(1024):
+        pass
+    return redaction.result()
+
+
+@final
+class Redaction:
+    """A reply that is redacted in slices, for a snapshot may be large: ``step`` until it is done, then ``result``."""
+
+    __slots__ = ("_at", "_end", "_out", "_reply", "_what")
+
+    def __init__(self, reply: bytes, what: int) -> None:
+        """Raises WireError, as ``redact``."""
+        self._reply = reply
+        self._what = what
+        member = 0
+        first = 0
+        last = 0
+        i = 0
+        end = len(reply)
+        while i < end:
+            field, i = tag(reply, i, end)
+            if field == 0x12 or field == 0x1A:  # 2 syscall, 3 threadsnap
+                if member != 0:
+                    raise WireError(WIRE_TYPE)  # in pieces, as no zone sends it
+                size, i = length(reply, i, end)
+                member = field
+                first = i
+                i += size
+                last = i
+            elif field & 7 == BYTES and field >> 3 != 1:
+                raise WireError(WIRE_TYPE)
+            else:
+                i = skip(reply, i, end, field)
+        if member == 0:
+            raise WireError(EMPTY)
+        self._out = bytearray(reply)
+        self._at = first
+        self._end = last
+        if member == 0x12:
+            _event(reply, self._out, first, last, what)
+            self._at = last
+
+    def step(self, count: int) -> bool:
+        """Go on with at most ``count`` threads of a snapshot. True: all is done. Raises WireError."""
+        buf = self._reply
+        i = self._at
+        end = self._end
+        while i < end and count > 0:
+            field, i = tag(buf, i, end)
+            if field & 7 == BYTES:
+                size, i = length(buf, i, end)
+                if field == 0x0A:  # 1 thread_info, an entry of the map
+                    _entry(buf, self._out, i, i + size, self._what)
+                elif field >> 3 > 3:
+                    _empty(self._out, i, i + size)
+                i += size
+            else:
+                i = skip(buf, i, end, field)
+            count -= 1
+        self._at = i
+        return i >= end
+
+    def result(self) -> bytes:
+        return bytes(self._out)
 
 
 def _event(buf: bytes, out: bytearray, i: int, end: int, what: int) -> None:
@@ -132,15 +175,6 @@ def _param(buf: bytes, out: bytearray, i: int, end: int, kind: int) -> None:
             _overwrite(out, start, stop)
 
 
-def _snapshot(buf: bytes, out: bytearray, i: int, end: int, what: int) -> None:
-    """ZoneKernelThreadSnapshotEvent."""
-    for field, start, stop in _members(buf, i, end):
-        if field == 0x0A:  # 1 thread_info, an entry of the map
-            _entry(buf, out, start, stop, what)
-        elif field >> 3 > 3:
-            _empty(out, start, stop)
-
-
 def _entry(buf: bytes, out: bytearray, i: int, end: int, what: int) -> None:
     for field, start, stop in _members(buf, i, end):
         if field == 0x12:
@@ -163,16 +197,19 @@ def _thread(buf: bytes, out: bytearray, i: int, end: int, what: int) -> None:
 
 def _texts(out: bytearray, i: int, end: int, names: bool) -> None:
     """Overwrite texts that end with a zero byte each; ``names``: what stands before their first = stays, if there is one."""
-    while i < end:
+    left = MAX_NAMES if names else 0
+    while i < end and left > 0:
         stop = out.find(0, i, end)
         if stop < 0:
             stop = end
-        if names:
-            equals = out.find(EQUALS, i, stop)
-            if equals >= 0:
-                i = equals + 1
+        equals = out.find(EQUALS, i, stop)
+        if equals >= 0:
+            i = equals + 1
         _overwrite(out, i, stop)
         i = stop + 1
+        left -= 1
+    if i < end:
+        out[i:end] = out[i:end].translate(_FILLED)
 
 
 def _overwrite(out: bytearray, i: int, end: int) -> None:

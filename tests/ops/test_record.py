@@ -17,7 +17,9 @@ from grpclib.exceptions import GRPCError
 from edera_falcod.ops import record
 from edera_falcod.ops.client import connected
 from edera_falcod.ops.proto.ctl import RecordRequest
+from edera_falcod.scap import redact
 from edera_falcod.scap.recording import Recording
+from edera_falcod.sim.encode import Encoder
 from edera_falcod.sim.feed import Feed, Recorded, playable, unpacked
 from edera_falcod.sim.host import SimHost
 from edera_falcod.sim.player import Play, Reopen
@@ -156,6 +158,26 @@ async def test_a_caller_that_does_not_read_costs_no_more_than_the_limit(tmp_path
     tap.take()
     tap([b"\x12" + b"e" * 60, b"\x12" + b"e" * 60])
     assert (len(tap.waiting), tap.size, tap.lost) == (1, 61, 2)
+
+
+async def test_others_have_their_turn_while_a_snapshot_is_redacted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A snapshot of many threads would stop all zones, and ctl, for as long as it is redacted."""
+    monkeypatch.setattr(record, "SLICE", 0.0)
+    feed = Feed(CAPTURE, "z", limit=1)
+    message = Encoder("z").snapshot(feed._threads * 10, feed.boot_epoch)
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(others())
+    found = await record.redacted(message, redact.ALL, record._Turns())
+    other.cancel()
+    assert turns >= len(feed._threads) * 10 // record.THREADS
+    assert found == redact.redact(message, redact.ALL) != message
 
 
 async def test_only_so_many_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from edera_falcod.scap import tables as t
 from edera_falcod.scap.capture import CaptureEvent
 from edera_falcod.scap.errors import WireError
 from edera_falcod.scap.event import Event
-from edera_falcod.scap.redact import ALL, ARGUMENTS, BUFFERS, ENVIRONMENT, redact
+from edera_falcod.scap.redact import ALL, ARGUMENTS, BUFFERS, ENVIRONMENT, MAX_NAMES, Redaction, redact
 from edera_falcod.scap.snapshot import SnapshotThread
 from edera_falcod.scap.wire import SnapshotReader, parse_reply
 from edera_falcod.sim.encode import Encoder, blob, message
@@ -104,6 +104,28 @@ def test_texts_of_a_newer_zone_are_emptied_whatever_was_asked_for(reply: bytes) 
 def test_the_last_text_need_not_end() -> None:
     assert event_of(redact(execve(b"-p\0secret", b"A=b\0C=secret"), ALL)).params[PARAMS[b"args"]] == b"xx\0xxxxxx"
     assert event_of(redact(execve(b"-p\0secret", b"A=b\0C=secret"), ALL)).params[PARAMS[b"env"]] == b"A=x\0C=xxxxxx"
+
+
+def test_names_of_an_environment_are_kept_of_so_many_texts() -> None:
+    """The time that a zone can cost with millions of texts is bounded; nothing that is secret is left for that."""
+    env = b"A=s\0" * MAX_NAMES + b"B=s\0" + b"secret\0\0" * 5 + b"C=s"
+    found = event_of(redact(ENCODER.event(CaptureEvent(1, 2, 3, EXECVE, 0, [*[b""] * PARAMS[b"env"], env])), ALL))
+    assert found.params[PARAMS[b"env"]] == b"A=x\0" * MAX_NAMES + b"xxx\0" + b"xxxxxx\0\0" * 5 + b"xxx"
+
+
+def test_a_snapshot_is_redacted_in_slices_that_are_as_long_as_one_likes() -> None:
+    threads = [SnapshotThread(number) for number in range(1, 41)]
+    for thread in threads:
+        thread.args, thread.env = b"-p\0secret\0", b"A=secret\0"
+    reply = ENCODER.snapshot(threads, 9)
+    assert reply.count(b"secret") == 80
+    for count in (1, 7, 100):
+        redaction = Redaction(reply, ALL)
+        steps = 1
+        while not redaction.step(count):
+            steps += 1
+        assert steps >= 40 // count
+        assert redaction.result() == redact(reply, ALL) == reply.replace(b"secret", b"xxxxxx").replace(b"-p\0", b"xx\0")
 
 
 @pytest.mark.parametrize("reply", [b"", b"\xff" * 20, execve()[:-3], execve() + execve(), message(9, b"secret") + execve()])

@@ -24,7 +24,7 @@ from .backoff import Backoff
 from .control import ControlClient, Watch, Workload
 from .sink import ZoneInfo, ZoneSink
 from .transport import Late, Link, LinkError, Links, Refused, Unreadable, check_grpclib
-from .workloads import MAX_TEXT, Directory
+from .workloads import MAX_PAIRS, MAX_TEXT, Directory, bounded
 from .zonestream import Busy, Settings, SnapshotBudget, ZoneStream
 
 NO_DOMAIN: Final = (0, 0xFFFFFFFF)  # the host itself, or none
@@ -255,8 +255,15 @@ class Zones:
             self._log.exception("internal error in taking what the daemon says of a zone", zone=zone.id)
 
     def _take(self, zone: ZoneInfo) -> None:
-        if not zone.host and self.host.uuid:
-            zone = replace(zone, host=self.host.uuid)
+        # All of it stands in a block that each of the zone's events names: one too large for a frame would cost them all.
+        zone = replace(
+            zone,
+            name=zone.name[:MAX_TEXT],
+            host=zone.host[:MAX_TEXT] or self.host.uuid,
+            kernel=zone.kernel[:MAX_TEXT],
+            ips=zone.ips[:MAX_PAIRS],
+            annotations=bounded(zone.annotations),
+        )
         why = refusal(zone, self.host.domid)
         stream = self.streams.get(zone.id)
         if why:

@@ -10,8 +10,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from edera_falcod.edera.sink import ZoneInfo
+from edera_falcod.edera.workloads import MAX_TEXT
 from edera_falcod.edera.zones import LinkState, refusal
 from edera_falcod.edera.zonestream import Settings
+from edera_falcod.falco.ring import MAX_RECORD
+from edera_falcod.falco.zoneblock import zone_block
 from edera_falcod.sim.host import SimHost, SimWorkload
 from edera_falcod.sim.player import AtEnd, Play
 
@@ -283,3 +286,14 @@ def test_which_zones_are_refused() -> None:
     ):  # fmt: skip
         facts = {name: getattr(good, name) for name in ("id", "state", "domid")}
         assert refusal(ZoneInfo(**{**facts, **changes}))
+
+
+async def test_what_is_said_of_a_zone_fits_into_a_frame(host: SimHost) -> None:
+    """Whoever makes a zone could have all its events lost as too large otherwise."""
+    host.add_zone("talks", CAPTURE, FAST, limit=5, annotations={f"{number:03}": "v" * 8192 for number in range(150)})
+    sink = Sink()
+    async with following(host.path, sink):
+        await until(lambda: sink.events["talks"] == 5)
+        zone = sink.zones["talks"]
+        assert 0 < len(zone.annotations) < 150 and zone.annotations[0] == ("000", "v" * MAX_TEXT)
+        assert len(zone_block(zone.id, zone.name, annotations=zone.annotations).data) < MAX_RECORD // 2

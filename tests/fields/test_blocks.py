@@ -9,6 +9,7 @@ from edera_falcod.fields.blocks import MAX_ANCESTORS, etype_block
 from edera_falcod.fields.spec import Kind
 from edera_falcod.scap import tables as t
 from edera_falcod.scap.event import Event
+from edera_falcod.state.block import Block
 from edera_falcod.state.fdtable import LOW
 from edera_falcod.state.zone import ZoneState
 from tests.state.support import Value, event, event_of, inet_tuple, small_zone, thread_of, told, told_fd, unix_tuple, zone_of
@@ -355,3 +356,14 @@ def test_what_is_known_of_a_program_and_what_is_not() -> None:
     assert [watch.value(name) for name in names] == [None] * 7
     watch.see(getuid(20))
     assert watch.value("proc.pid") is None, "beyond what a pid can be"
+
+
+def test_long_chains_of_blocks_are_freed_without_harm_to_what_lies_beside_them() -> None:
+    beside: list[bytes] = []
+    for _ in range(20):
+        block = Block(1, 1, b"", ())
+        for number in range(2000):
+            block = Block(number, 1, b"%d" % number, (block,))
+            beside.append(bytes(24))
+        del block
+    assert set(beside) == {bytes(24)}

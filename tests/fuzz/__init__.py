@@ -4,5 +4,5 @@ from typing import Final
 
 NAMES: Final = (
     "wire", "snapshot", "params", "state", "crowd", "capture", "frames", "control", "consumer", "ctl", "config", "rules", "handover",
-    "recording",
+    "recording", "http2", "redact",
 )  # fmt: skip

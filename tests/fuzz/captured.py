@@ -38,11 +38,13 @@ def kinds() -> tuple[CaptureEvent, ...]:
 
 def replies() -> list[bytes]:
     """One reply of each kind of event."""
-    return [Encoder(ZONE).event(event) for event in kinds()]
+    encoder = Encoder(ZONE)
+    return [encoder.event(event) for event in kinds()]
 
 
 def snapshots() -> list[bytes]:
     """Replies with snapshots of a few threads each."""
+    encoder = Encoder(ZONE)
     found = []
     for name in NAMES:
         threads = capture(name)[0].threads
@@ -50,5 +52,5 @@ def snapshots() -> list[bytes]:
             few = threads[at : at + 3]
             for thread in few:
                 thread.fds = thread.fds[:6]
-            found.append(Encoder(ZONE).snapshot(few, 1_700_000_000_000_000_000))
+            found.append(encoder.snapshot(few, 1_700_000_000_000_000_000))
     return found

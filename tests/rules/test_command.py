@@ -121,6 +121,7 @@ def test_expand(file: Path) -> None:
     assert code == 0 and first["condition"] == "evt.type in (openat, ptrace) and proc.aname = crond" and first["line"] == 4
 
 
+@pytest.mark.timeout(240)  # starts the command dozens of times
 def test_bad_input_is_one_line_with_its_place(tmp_path: Path, file: Path) -> None:
     bad = tmp_path / "bad.yaml"
     for content, words in (

@@ -6,7 +6,6 @@ a record for each event. An event that no consumer has room for still changes th
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import ipaddress
 import time
@@ -31,6 +30,7 @@ from .scap.snapshot import SnapshotThread
 from .scap.wire import SnapshotReader, parse_reply
 from .state.block import Block
 from .state.zone import ZoneState
+from .turns import Turns
 
 # Replies that we do not understand but that leave nothing wrong behind: of a zone that is newer, or older, than we are.
 HARMLESS: Final = frozenset({UNKNOWN_EVENT, OLD_EVENT, EMPTY})
@@ -163,7 +163,9 @@ class ZonePipeline:
     async def snapshot(self, message: bytes) -> Verdict:
         """See ``ZoneSink.snapshot``. It is read whole before the old state is given up, in slices, so that other zones go on."""
         began = time.monotonic()
-        turns = _Turns()
+        # What was made so far is no longer the collector's: it would look at hundreds of thousands of young objects at a time, and find
+        # none that is garbage.
+        turns = Turns(SLICE, gc.freeze)
         try:
             reader = parse_reply(message, 0, len(message))
             if not isinstance(reader, SnapshotReader):
@@ -219,23 +221,6 @@ class ZonePipeline:
         self._loss_pending = False
         self._loss_at = now
         return True
-
-
-@final
-class _Turns:
-    """Work in slices: after each the others get their turn, and what was made so far is no longer the collector's: it would look at
-    hundreds of thousands of young objects at a time, and find none that is garbage."""
-
-    __slots__ = ("_end",)
-
-    def __init__(self) -> None:
-        self._end = time.monotonic() + SLICE
-
-    async def give(self) -> None:
-        if time.monotonic() >= self._end:
-            gc.freeze()
-            await asyncio.sleep(0)
-            self._end = time.monotonic() + SLICE
 
 
 def _addresses(texts: tuple[str, ...]) -> list[bytes]:

@@ -18,7 +18,7 @@ ROOMS = {
     "edera": {"scap"},
     "rules": {"scap", "fields"},
     "sim": {"scap", "edera"},
-    "ops": {"scap", "state", "fields", "falco", "edera", "rules", "config", "output", "_pure"},
+    "ops": {"scap", "state", "fields", "falco", "edera", "rules", "config", "output", "turns", "_pure"},
 }
 # What sim may use of edera: the messages, not the client.
 SIM_OF_EDERA = {"edera_falcod.edera.proto", "edera_falcod.edera.control", "edera_falcod.edera.frames"}
@@ -26,7 +26,7 @@ SIM_OF_EDERA = {"edera_falcod.edera.proto", "edera_falcod.edera.control", "edera
 CORE = ("scap", "state", "fields")
 SYNCHRONOUS = (
     "edera/frames.py", "edera/http2.py", "falco/frames.py", "falco/intake.py", "falco/ring.py", "falco/accounting.py", "falco/batch.py",
-    "falco/notices.py",
+    "falco/notices.py", "falco/queue.py", "falco/zoneblock.py",
 )  # fmt: skip
 WORLD = {
     "asyncio", "betterproto", "concurrent", "ctypes", "grpclib", "h2", "http", "importlib", "logging", "multiprocessing", "os", "pathlib",

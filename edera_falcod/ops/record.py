@@ -17,6 +17,7 @@ from ..edera.zones import Zones
 from ..scap import redact
 from ..scap.errors import WireError
 from ..scap.recording import PREFIX, framed, header
+from ..turns import Turns
 from .proto.ctl import RecordChunk, RecordRequest
 
 MAX_RECORDINGS: Final = 4  # at a time: each costs the daemon as much again as the zone's own reading
@@ -76,19 +77,7 @@ class Tap:
         return message
 
 
-class _Turns:
-    """Work in slices, after each of which the others get their turn."""
-
-    def __init__(self) -> None:
-        self._end = time.monotonic() + SLICE
-
-    async def give(self) -> None:
-        if time.monotonic() >= self._end:
-            await asyncio.sleep(0)
-            self._end = time.monotonic() + SLICE
-
-
-async def redacted(message: bytes, without: int, turns: _Turns) -> bytes:
+async def redacted(message: bytes, without: int, turns: Turns) -> bytes:
     """See ``redact``; a snapshot may have a hundred thousand threads. Raises WireError."""
     if not without:
         return message
@@ -122,7 +111,7 @@ class Recorder:
         try:
             self._zones.resync(zone_id, "a recording begins with a snapshot")
             data = bytearray(header(facts(stream.zone, without)))
-            turns = _Turns()
+            turns = Turns(SLICE)
             while not chunk.ended:
                 while tap.waiting and len(data) < CHUNK and not chunk.ended:
                     message = tap.take()

@@ -23,6 +23,7 @@ from edera_falcod.sim.encode import Encoder
 from edera_falcod.sim.feed import Feed, Recorded, playable, unpacked
 from edera_falcod.sim.host import SimHost
 from edera_falcod.sim.player import Play, Reopen
+from edera_falcod.turns import Turns
 from tests.daemon.support import CAPTURE, DATA, FAST, World, consuming, until, world
 from tests.support.debug import said
 
@@ -160,9 +161,8 @@ async def test_a_caller_that_does_not_read_costs_no_more_than_the_limit(tmp_path
     assert (len(tap.waiting), tap.size, tap.lost) == (1, 61, 2)
 
 
-async def test_others_have_their_turn_while_a_snapshot_is_redacted(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_others_have_their_turn_while_a_snapshot_is_redacted() -> None:
     """A snapshot of many threads would stop all zones, and ctl, for as long as it is redacted."""
-    monkeypatch.setattr(record, "SLICE", 0.0)
     feed = Feed(CAPTURE, "z", limit=1)
     message = Encoder("z").snapshot(feed._threads * 10, feed.boot_epoch)
     turns = 0
@@ -174,7 +174,7 @@ async def test_others_have_their_turn_while_a_snapshot_is_redacted(monkeypatch: 
             await asyncio.sleep(0)
 
     other = asyncio.create_task(others())
-    found = await record.redacted(message, redact.ALL, record._Turns())
+    found = await record.redacted(message, redact.ALL, Turns(0.0))
     other.cancel()
     assert turns >= len(feed._threads) * 10 // record.THREADS
     assert found == redact.redact(message, redact.ALL) != message

@@ -76,8 +76,9 @@ class Queue:
             self._first = 0
 
     @property
-    def waits(self) -> bool:
-        return self._next < len(self._records)
+    def waits(self) -> int:
+        """How many wait."""
+        return len(self._records) - self._next
 
     @property
     def waiting(self) -> list[Record]:

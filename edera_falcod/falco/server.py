@@ -112,7 +112,7 @@ class Link(asyncio.Protocol):
                 "consumer disconnected",
                 consumer=consumer.name,
                 acknowledged=consumer.acknowledged,
-                waiting=len(consumer.queue.waiting),
+                waiting=consumer.queue.waits,
                 error=str(exc) if exc is not None else None,
             )
             server.changed()
@@ -172,7 +172,7 @@ class Link(asyncio.Protocol):
             software=hello.software,
             fields=hello.fields,
             acknowledged=consumer.acknowledged,
-            waiting=len(consumer.queue.waiting),
+            waiting=consumer.queue.waits,
         )
         self._timer = self._loop.call_later(PING_INTERVAL, self._ping)
         server.changed()

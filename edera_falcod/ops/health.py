@@ -71,7 +71,7 @@ class Watch:
                 continue
             place = ("consumer", link.consumer.name, link.since)
             places.add(place)
-            work = link.writable and link.consumer.queue.waits
+            work = link.writable and link.consumer.queue.waits > 0
             since = self._since(place, link.batcher.events, work, now)
             busy += work
             if since > STALL:

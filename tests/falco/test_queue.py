@@ -67,7 +67,7 @@ class AsTwo(RuleBasedStateMachine):
         queue = self.queue
         assert queue.unacknowledged == list(self.unacknowledged)
         assert queue.waiting == list(self.waiting)
-        assert queue.waits == bool(self.waiting)
+        assert queue.waits == len(self.waiting)
         assert queue.oldest() is (self.unacknowledged[0] if self.unacknowledged else None)
         for place in (0, 1, 5):
             assert queue.next(place) is (self.waiting[place] if place < len(self.waiting) else None)

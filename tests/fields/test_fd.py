@@ -9,6 +9,7 @@ from edera_falcod.fields.fd import is_local
 from edera_falcod.scap import tables as t
 from edera_falcod.state.zone import ZoneState
 from tests.state.support import (
+    LOOPBACK6,
     Value,
     event,
     event_of,
@@ -28,7 +29,6 @@ from tests.state.support import (
 
 from .watch import Watch
 
-LOOPBACK6 = bytes(15) + b"\1"
 PREFIX = bytes([0xFD]) + bytes(7)
 AT_CWD = t.PPM_AT_FDCWD
 

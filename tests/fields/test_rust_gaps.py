@@ -11,6 +11,7 @@ from edera_falcod.scap.event import Event
 from edera_falcod.state.zone import ZoneState
 
 from ..state.support import (
+    LOOPBACK6,
     SECOND,
     START,
     cloned,
@@ -27,8 +28,6 @@ from ..state.support import (
     zone_of,
 )
 from .watch import Watch
-
-LOOPBACK6 = bytes(15) + b"\1"
 
 
 def seen(*events: Event, zone: ZoneState | None = None) -> Watch:

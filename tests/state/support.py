@@ -23,6 +23,8 @@ Value = int | str | bytes | list[str]
 SECOND = 1_000_000_000
 START = 1_700_000_000 * SECOND
 
+LOOPBACK6 = bytes(15) + b"\1"
+
 WIDTHS = {
     tables.PT_INT8: 1, tables.PT_UINT8: 1, tables.PT_FLAGS8: 1, tables.PT_ENUMFLAGS8: 1, tables.PT_SIGTYPE: 1,
     tables.PT_INT16: 2, tables.PT_UINT16: 2, tables.PT_FLAGS16: 2, tables.PT_ENUMFLAGS16: 2,

@@ -15,6 +15,7 @@ from edera_falcod.state.zone import ZoneState
 
 from .invariants import check, facts
 from .support import (
+    LOOPBACK6,
     SECOND,
     START,
     Value,
@@ -45,7 +46,6 @@ CLONE_FLAGS = st.sampled_from(
         t.PPM_CL_CLONE_PARENT, t.PPM_CL_CLOSED, t.PPM_CL_IS_MAIN_THREAD, t.PPM_CL_IS_MAIN_THREAD | t.PPM_CL_CLONE_THREAD, 0xFFFFFFFF,
     ]
 )  # fmt: skip
-LOOPBACK6 = bytes(15) + b"\1"
 TUPLES = st.sampled_from(
     [
         b"", inet_tuple("1.1.1.1", 1, "2.2.2.2", 2), inet_tuple("0.0.0.0", 1, "2.2.2.2", 2), inet_tuple("2.2.2.2", 2, "1.1.1.1", 1),

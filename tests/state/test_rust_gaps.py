@@ -17,6 +17,7 @@ from edera_falcod.state.fd import ROLE_CLIENT, ROLE_SERVER, ROLES, SOCKET_CONNEC
 from edera_falcod.state.zone import ZoneState
 
 from .support import (
+    LOOPBACK6,
     SECOND,
     START,
     cloned,
@@ -44,7 +45,6 @@ from .support import (
 )
 
 CLONE = t.PPME_SYSCALL_CLONE_20_X
-LOOPBACK6 = bytes(15) + b"\1"
 
 
 def socket(zone: ZoneState, number: int, domain: int = t.PPM_AF_INET, kind: int = 1, flags: int = 0) -> None:

@@ -10,10 +10,25 @@ from edera_falcod.state.fd import FROM_PROC, ROLE_CLIENT, ROLE_SERVER, ROLES, SO
 from edera_falcod.state.limits import MAX_ARGS, MAX_ENV, MAX_FDS, MAX_PATH, MAX_RAW_PATH
 from edera_falcod.state.zone import ZoneState
 
-from .support import event, executed, exited, fd_of, feed, files_of, has_fd, mapped, opened, small_zone, thread_of, told, told_fd, zone_of
+from .support import (
+    LOOPBACK6,
+    event,
+    executed,
+    exited,
+    fd_of,
+    feed,
+    files_of,
+    has_fd,
+    mapped,
+    opened,
+    small_zone,
+    thread_of,
+    told,
+    told_fd,
+    zone_of,
+)
 
 LOCAL = b"\x7f\0\0\1"
-LOOPBACK6 = bytes(15) + b"\1"
 
 
 def test_a_thread_says_what_it_is() -> None:

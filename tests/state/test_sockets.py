@@ -12,6 +12,7 @@ from edera_falcod.state.fd import ROLE_CLIENT, ROLE_SERVER, ROLES, SOCKET_CONNEC
 from edera_falcod.state.zone import ZoneState
 
 from .support import (
+    LOOPBACK6,
     Value,
     check_stranger,
     check_without_main,
@@ -37,7 +38,6 @@ from .support import (
     unix_tuple,
 )
 
-LOOPBACK6 = bytes(15) + b"\1"
 UNIX, INET, INET6, NETLINK = t.PPM_AF_UNIX, t.PPM_AF_INET, t.PPM_AF_INET6, t.PPM_AF_NETLINK
 
 

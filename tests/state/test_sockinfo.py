@@ -21,9 +21,7 @@ from edera_falcod.state.fd import Fd
 from edera_falcod.state.interfaces import Interfaces
 from edera_falcod.state.sockinfo import Ends
 
-from .support import inet, inet6, inet6_tuple, inet_tuple, mapped, unix, unix_tuple
-
-LOOPBACK6 = bytes(15) + b"\1"
+from .support import LOOPBACK6, inet, inet6, inet6_tuple, inet_tuple, mapped, unix, unix_tuple
 
 
 def sock(kind: int, l4: int = SCAP_L4_TCP) -> Fd:

@@ -68,7 +68,7 @@ class Intake:
                 account.last_ts = event.ts
                 code = event.code
                 self.code = code
-                codes[code] += 1
+                codes[code] = codes[code] + 1  # += would look the way to add up at run time
                 if code == PPME_CPU_HOTPLUG_E:
                     self.hotplug = True
                 state.apply(event)

@@ -233,7 +233,7 @@ class Ring:
     ``pressed``: not everybody took the last record, so that it is worth asking (``wants``) before the next is made."""
 
     __slots__ = (
-        "_born", "_list", "_marks", "_next_zone", "_oversize", "_strict",
+        "_born", "_list", "_marks", "_next_zone", "_oversize", "_strict", "_zone",
         "budget", "consumers", "forgotten", "gone", "head", "max_age", "pressed", "zones",
     )
 
@@ -243,6 +243,7 @@ class Ring:
         self.head = first - 1
         self.pressed = True
         self.zones: dict[int, ZoneAccount] = {DAEMON: ZoneAccount(DAEMON, "", "")}
+        self._zone = self.zones[DAEMON]  # of the last record: they come in runs
         self.gone: deque[ZoneAccount] = deque()
         self.consumers: dict[str, Consumer] = {}
         self.forgotten = 0  # events that were dropped with the consumers they waited for
@@ -303,7 +304,9 @@ class Ring:
         """Take the record with sequence number ``head + 1``; returns how many consumers will get it."""
         self.head += 1
         assert record.seq == self.head
-        zone = self.zones[record.zone]
+        zone = self._zone
+        if zone.index != record.zone:
+            zone = self._zone = self.zones[record.zone]
         size = len(record.data) + RECORD_OVERHEAD
         born = self._born
         brought = 0

@@ -102,10 +102,17 @@ class Cells:
 
     def number(self, slot: i64, value: int) -> None:
         """A number, a boolean or a block's id; negative ones as two's complement."""
+        if COMPILED:
+            self.native(slot, _native(value))
+        else:
+            self._numbers[slot] = value & MASK64
+
+    def native(self, slot: i64, value: i64) -> None:
+        """A number of 64 bits with its sign."""
         if not COMPILED:
             self._numbers[slot] = value & MASK64
             return
-        self._values[slot] = _native(value)
+        self._values[slot] = value
         bit: i64 = 1
         if slot < _PIECE:
             bit <<= slot
@@ -120,14 +127,15 @@ class Cells:
             bit <<= slot - 3 * _PIECE
             self._p3 |= bit
 
-    def hot(self, lineage: int, a: int, b: int, c: int, d: int, e: int, f: int, g: int, h: int, i: int) -> None:
-        """LINEAGE, and the nine numbers from PROC_VMSIZE on in their order: nearly every event has them."""
+    def hot(self, lineage: i64, a: i64, b: i64, c: i64, d: int, e: int, f: i64, g: i64, h: i64, i: i64) -> None:
+        """LINEAGE, and the nine numbers from PROC_VMSIZE on in their order, of which the zone chooses two with all their 64 bits: nearly every
+        event has them."""
         if not COMPILED:
             numbers = self._numbers
             numbers[_LINEAGE] = lineage
-            numbers[_VMSIZE] = a & MASK64
-            numbers[_VMSIZE + 1] = b & MASK64
-            numbers[_VMSIZE + 2] = c & MASK64
+            numbers[_VMSIZE] = a
+            numbers[_VMSIZE + 1] = b
+            numbers[_VMSIZE + 2] = c
             numbers[_VMSIZE + 3] = d & MASK64
             numbers[_VMSIZE + 4] = e & MASK64
             numbers[_VMSIZE + 5] = f & MASK64
@@ -137,9 +145,9 @@ class Cells:
             return
         values = self._values
         values[_LINEAGE] = lineage
-        values[_VMSIZE] = _native(a)
-        values[_VMSIZE + 1] = _native(b)
-        values[_VMSIZE + 2] = _native(c)
+        values[_VMSIZE] = a
+        values[_VMSIZE + 1] = b
+        values[_VMSIZE + 2] = c
         values[_VMSIZE + 3] = _native(d)
         values[_VMSIZE + 4] = _native(e)
         values[_VMSIZE + 5] = f

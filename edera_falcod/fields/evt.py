@@ -15,7 +15,6 @@ from mypy_extensions import i64
 from ..scap import format as fmt
 from ..scap import tables
 from ..scap.event import Event
-from ..scap.safetext import safe
 from ..scap.schema import EventInfo
 from ..state import paths
 from ..state.fd import Fd
@@ -224,15 +223,15 @@ def evt_cells(cells: Cells, zone: ZoneState, event: Event) -> None:
     params = event.params
     fd = zone.event_fd
     first = args_cells(cells, zone, event)
-    cells.number(slots.EVT_CPU, event.cpu)
+    cells.native(slots.EVT_CPU, event.cpu)
     previous = zone.prev_ts
-    cells.number(slots.EVT_DELTATIME, event.ts - previous if previous else 0)
+    cells.native(slots.EVT_DELTATIME, event.ts - previous if previous else 0)
     bits = 0
     kind = CLASS_OTHER if fd is None else fd_class(fd)
     result: i64 = 0
     if plan.returns and params:
         result = return_value(params)
-        cells.number(slots.EVT_RAWRES, result)
+        cells.native(slots.EVT_RAWRES, result)
         if result < 0:
             cells.text(slots.EVT_RES, first)
         bits |= plan.no_fd_bit if fd is None else _ERROR_BITS[kind]
@@ -243,7 +242,7 @@ def evt_cells(cells: Cells, zone: ZoneState, event: Event) -> None:
         if plan.io:
             cells.text(slots.EVT_CATEGORY_EVENT, _IO_CATEGORIES[kind])
             if plan.returns and params and result >= 0:
-                cells.number(slots.EVT_BUFLEN, result)
+                cells.native(slots.EVT_BUFLEN, result)
             bits |= _io_bits(plan.kind, fd.kind)
         if plan.writes and b"/dev/log" in fd.name:
             bits |= slots.BIT_SYSLOG
@@ -252,13 +251,13 @@ def evt_cells(cells: Cells, zone: ZoneState, event: Event) -> None:
     if plan.opens:
         bits |= _open_bits(plan, event.code, params, result)
         if plan.handle >= 0 and zone.thread is not None and plan.handle < len(params) and result > 0:
-            _abspath_cells(cells, paths.concatenate(b"", fmt.charbuf(params[plan.handle])))
+            _abspath_cells(cells, paths.shown(b"", fmt.charbuf(params[plan.handle])))
     if event.code == tables.PPME_PROCINFO_E:
         thread = zone.thread
         if thread is not None and thread.tid == thread.pid:
             bits |= slots.BIT_PROCINFO_MAIN
     if bits:
-        cells.number(slots.EVT_BITS, bits)
+        cells.native(slots.EVT_BITS, bits)
     if plan.dir1 >= 0:
         _abspaths(cells, zone, plan, params)
 
@@ -313,9 +312,8 @@ def _open_bits(plan: TypePlan, code: int, params: list[bytes], result: int) -> i
     return bits
 
 
-def _abspath_cells(cells: Cells, path: bytes) -> None:
+def _abspath_cells(cells: Cells, text: bytes) -> None:
     """One path for evt.abspath and both of its variants."""
-    text = safe(path)
     at = cells.text(slots.EVT_ABSPATH, text)
     cells.slice(slots.EVT_ABSPATH_SRC, at, len(text))
     cells.slice(slots.EVT_ABSPATH_DST, at, len(text))
@@ -328,16 +326,15 @@ def _abspaths(cells: Cells, zone: ZoneState, plan: TypePlan, params: list[bytes]
             _abspath_cells(cells, first)
         return
     if first is not None:
-        text = safe(first)
-        at = cells.text(slots.EVT_ABSPATH, text)
-        cells.slice(slots.EVT_ABSPATH_SRC, at, len(text))
+        at = cells.text(slots.EVT_ABSPATH, first)
+        cells.slice(slots.EVT_ABSPATH_SRC, at, len(first))
     second = _abspath(zone, params, plan.dir2, plan.path2)
     if second is not None:
-        cells.text(slots.EVT_ABSPATH_DST, safe(second))
+        cells.text(slots.EVT_ABSPATH_DST, second)
 
 
 def _abspath(zone: ZoneState, params: list[bytes], directory: int, path_index: int) -> bytes | None:
-    """A path from the directory of a parameter; None where either was not sent (extract_abspath)."""
+    """A path from the directory of a parameter, safe to print; None where either was not sent (extract_abspath)."""
     thread = zone.thread
     if thread is None or directory >= len(params) or path_index >= len(params):
         return None
@@ -346,12 +343,12 @@ def _abspath(zone: ZoneState, params: list[bytes], directory: int, path_index: i
         return None
     path = fmt.charbuf(params[path_index])
     if path.startswith(b"/"):
-        return paths.concatenate(b"", path)
+        return paths.shown(b"", path)
     number = read_i64_le(raw, 0)
     if number == tables.PPM_AT_FDCWD:
-        return paths.concatenate(working_directory(zone, thread), path)
+        return paths.shown(working_directory(zone, thread), path)
     fd = zone.find_fd(thread, number) if number >= 0 else None
     if fd is None:
-        return paths.concatenate(b"<UNKNOWN>/", path)
+        return paths.shown(b"<UNKNOWN>/", path)
     # libsinsp puts another slash behind a name that has one (docs/differences.md)
-    return paths.concatenate(fd.name if fd.name.endswith(b"/") else fd.name + b"/", path)
+    return paths.shown(fd.name if fd.name.endswith(b"/") else fd.name + b"/", path)

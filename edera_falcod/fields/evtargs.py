@@ -24,7 +24,6 @@ from ..state import fd as fdmod
 from ..state import paths
 from ..state.block import Shown
 from ..state.fd import Fd
-from ..state.fdtable import FdTable
 from ..state.thread import Thread
 from ..state.zone import ZoneState
 from . import slots
@@ -114,7 +113,13 @@ _ID_NONE: Final = 0xFFFF_FFFF
 
 # Texts that follow from the parameter's bytes alone, of which there are few: results, flags, modes. Addresses and times are not.
 _MEMOISED: Final = (K_ERRNO, K_FLAGS, K_ENUM, K_MODE, K_SIGNAL, K_SYSCALL, K_SIGSET, K_OTHER)
-MAX_SHOWN: Final = 16_384  # of all parameters' memos together: 5 MB
+MAX_SHOWN: Final = 16_384  # interpreted: of all parameters' memos together, 5 MB
+
+# Compiled, what was shown lately has a place that its value gives: looking there is a tenth of what a dictionary takes. A power of two;
+# with the parameters that there are 4 MB at most.
+RECENT: Final = 64
+_RECENT_MASK: Final = RECENT - 1
+_RECENT_SHIFT: Final = 6
 
 # Interpreted: paths and other short texts are often the same as lately. Of each, the bytes as they came and what is made of them: 2 MB in
 # all. (Compiled, looking one up costs what making it does.)
@@ -135,27 +140,30 @@ class Generic:
 
 
 _labels: Final[dict[bytes, bytes]] = {}
+_recents: Final[dict[tuple[bytes, int, int, str], list[Shown | None]]] = {}
+_no_recent: Final[list[Shown | None]] = []
 
 
 @final
 class ParamPlan:
     """How to render one parameter, worked out once from the event table.
 
-    ``label``: ``name=``. ``size``: width of a number in bytes, 0 for what has no fixed width. ``bits``: what C's printf takes
-    the number for. ``names``: memo of flag texts, shared by all parameters with the same table. ``memo``: of the parameter's whole text,
-    by its bytes; None where it follows from more than these, or hardly ever is the same. ``codes``: the same of what stands for no file
-    in a fd's place, None for all other parameters. ``dirfd``: index of the parameter with the
-    directory, -1: the path starts at the working directory.
+    ``label``: ``name=`` with a blank before it. ``size``: width of a number in bytes, 0 for what has no fixed width. ``bits``: what C's
+    printf takes the number for. ``names``: memo of flag texts, shared by all parameters with the same table. ``memo``: interpreted, of the
+    parameter's whole text, by its bytes; None where it follows from more than these, or hardly ever is the same. ``codes``: the same of
+    what stands for no file in a fd's place, None for all other parameters. ``recent``: compiled, the same as both, see ``_recent``; shared
+    by all that print alike, empty where there is none. ``dirfd``: index of the parameter with the directory, -1: the path starts at the
+    working directory.
     """
 
     __slots__ = (
-        "name", "label", "kind", "size", "signed", "bits", "fmt", "table", "names", "memo", "codes", "dirfd", "variants", "empty",
+        "name", "label", "kind", "size", "signed", "bits", "fmt", "table", "names", "memo", "codes", "recent", "dirfd", "variants", "empty",
     )
 
-    def __init__(self, info: ParamInfo, print_format: int, first: bool) -> None:
+    def __init__(self, info: ParamInfo, print_format: int) -> None:
         form = _FORMS.get(info.type, _ANY_BYTES)
         self.name = info.name
-        label = info.name + b"=" if first else b" " + info.name + b"="
+        label = b" " + info.name + b"="
         self.label = _labels.setdefault(label, label)  # one object for all parameters of the name
         self.kind = form[0]
         self.size = form[1]
@@ -170,9 +178,14 @@ class ParamPlan:
             self.memo = {}
         elif self.kind == K_FD:
             self.codes = {}
+        self.recent = _no_recent
+        if self.memo is not None or self.codes is not None or (self.kind == K_NUMBER and print_format != tables.PF_HEX):
+            table = info.flags.name if info.flags is not None else ""
+            alike = (info.name, info.type, print_format, table)
+            self.recent = _recents.setdefault(alike, [None] * RECENT)
         self.dirfd = info.dirfd if info.type == tables.PT_FSRELPATH else -1
         # A variant prints in the format of the parameter that holds it (event.cpp, param_fmt)
-        self.variants: list[ParamPlan] = [ParamPlan(variant, print_format, True) for variant in info.variants]
+        self.variants: list[ParamPlan] = [ParamPlan(variant, print_format) for variant in info.variants]
         self.empty = fmt.NOT_AVAILABLE
         if info.type in (
             tables.PT_BYTEBUF, tables.PT_SOCKTUPLE, tables.PT_FDLIST, tables.PT_CHARBUFARRAY, tables.PT_CHARBUF_PAIR_ARRAY,
@@ -193,8 +206,8 @@ def _memo_of(info: ParamInfo) -> dict[int, bytes]:
 
 def _plan(params: tuple[ParamInfo, ...]) -> list[ParamPlan]:
     plans: list[ParamPlan] = []
-    for index, info in enumerate(params):
-        plan = ParamPlan(info, info.fmt, index == 0)
+    for info in params:
+        plan = ParamPlan(info, info.fmt)
         if plan.dirfd >= len(params) or (plan.dirfd >= 0 and params[plan.dirfd].type != tables.PT_FD):
             plan.dirfd = -1  # get_base_dir: the working directory then
         plans.append(plan)
@@ -253,7 +266,7 @@ def args_cells(cells: Cells, zone: ZoneState, event: Event) -> bytes:
     return known.first
 
 
-def _args(cells: Cells, zone: ZoneState, plans: list[ParamPlan], params: list[bytes], count: int) -> bytes:
+def _args(cells: Cells, zone: ZoneState, plans: list[ParamPlan], params: list[bytes], count: i64) -> bytes:
     table = cells.heap
     start: i64 = ENTRY_SIZE * count  # offsets count from the table's start
     text = _text
@@ -264,36 +277,24 @@ def _args(cells: Cells, zone: ZoneState, plans: list[ParamPlan], params: list[by
     generic = plans is _GENERIC
     if generic:
         text.append(0)  # the NUL of evt.args, which is empty
-    thread = zone.thread
-    files: FdTable | None = None
-    looked = False
     first = b""
-    index = 0
+    index: i64 = 0
     while index < count:
         plan = plans[index]
         data = params[index]
         pos: i64 = start + len(text)
-        memo = plan.memo
-        if memo is not None:
-            shown = memo.get(data)
-            if shown is None:
-                shown = _show(plan, memo, data, zone)
-        elif plan.codes is not None and thread is not None and len(data) == 8:
-            number = read_i64_le(data, 0)
-            if number >= 0:
-                if not looked:
-                    files = zone.fd_table(thread)
-                    looked = True
-                fd = files.map.fds.get(number) if files is not None else None
-                shown = fd.shown if fd is not None else None
-                if shown is None or shown.label is not plan.label or shown.value != number:
-                    shown = _show_fd(plan, number, fd)
-            else:
-                shown = plan.codes.get(data)
-                if shown is None:
-                    shown = _show(plan, plan.codes, data, zone)
+        size: i64 = plan.size
+        value: i64 = 0
+        shown: Shown | None = None
+        if COMPILED:
+            if len(data) == size and size > 0:
+                value = number_of(plan, data)
+                if plan.kind == K_FD:
+                    shown = _fd_shown(plan, value, zone)
+                elif plan.recent:
+                    shown = _recent(plan, value, zone)
         else:
-            shown = None
+            shown = _remembered(plan, data, zone)
         if shown is not None:
             text.write(shown.text)
             write_i64_le(table, shown.word + pos)
@@ -305,13 +306,12 @@ def _args(cells: Cells, zone: ZoneState, plans: list[ParamPlan], params: list[by
         label = plan.label
         text.write(label)
         pos += len(label)
-        size = plan.size
         resolved = b""
         raw_kind = KIND_NONE
         raw_value: i64 = 0
         if size > 0:
             if len(data) == size:
-                raw_value = number_of(plan, data)
+                raw_value = value if COMPILED else number_of(plan, data)
                 raw, resolved = _number(plan, raw_value, zone)
                 raw_kind = KIND_SIGNED if plan.signed else KIND_UNSIGNED
             else:
@@ -324,7 +324,7 @@ def _args(cells: Cells, zone: ZoneState, plans: list[ParamPlan], params: list[by
                     given = fmt.charbuf(data)
                     raw = safe(given)
                 else:
-                    given, raw = _texts.get(data) or _remembered(data)
+                    given, raw = _texts.get(data) or _text_of(data)
                 if kind == K_PATH and not given.startswith(b"/"):
                     resolved = _resolved_path(plan, given, zone, params)
                 if raw is given:
@@ -367,11 +367,60 @@ def _args(cells: Cells, zone: ZoneState, plans: list[ParamPlan], params: list[by
     table.write(text.getvalue())
     if not generic:
         cells.slice(slots.EVT_PARAMS, 0, start)
-        cells.slice(slots.EVT_ARGS, start, length)
+        cells.slice(slots.EVT_ARGS, start + 1, length - 1)  # without the first label's blank
     return first
 
 
-def _remembered(data: bytes) -> tuple[bytes, bytes]:
+def _remembered(plan: ParamPlan, data: bytes, zone: ZoneState) -> Shown | None:
+    """Interpreted: a parameter of fixed width that is likely to come again; None for all others."""
+    memo = plan.memo
+    if memo is None:
+        if plan.codes is None or zone.thread is None or len(data) != 8:
+            return None
+        number = int.from_bytes(data, "little", signed=True)
+        if number >= 0:
+            return _fd_shown(plan, number, zone)
+        memo = plan.codes
+    return memo.get(data) or _show(plan, memo, data, zone)
+
+
+def _recent(plan: ParamPlan, value: i64, zone: ZoneState) -> Shown:
+    """Compiled: a parameter of fixed width that is likely to come again. Each value has one place; what was there before goes."""
+    recent = plan.recent
+    place = (value ^ value >> _RECENT_SHIFT) & _RECENT_MASK
+    shown = recent[place]
+    if shown is None or shown.value != value:
+        if plan.kind == K_FD and value >= 0:
+            shown = _shown_as(plan, value, fmt.decimal(value), b"")
+        else:
+            raw, resolved = _number(plan, value, zone)
+            shown = _shown_as(plan, value, raw, resolved)
+        recent[place] = shown
+    return shown
+
+
+def _fd_shown(plan: ParamPlan, number: i64, zone: ZoneState) -> Shown | None:
+    """The number of a file, or what stands there for none; None where the thread is not known."""
+    thread = zone.thread
+    if thread is None:
+        return None
+    fd: Fd | None = None
+    if number >= 0:
+        if number == zone.fd_num:
+            fd = zone.fd
+        if fd is None:
+            files = zone.fd_table(thread)
+            if files is not None:
+                fd = files.map.fds.get(number)
+    if fd is None:
+        return _recent(plan, number, zone) if COMPILED else _shown_as(plan, number, fmt.decimal(number), b"")
+    shown = fd.shown
+    if shown is None or shown.label is not plan.label or shown.value != number:
+        shown = _show_fd(plan, number, fd)
+    return shown
+
+
+def _text_of(data: bytes) -> tuple[bytes, bytes]:
     """A string as it came, without its NUL, and made safe (the same object if it was); short ones are kept."""
     given = fmt.charbuf(data)
     made = given, safe(given)
@@ -418,10 +467,8 @@ def _show(plan: ParamPlan, memo: dict[bytes, Shown], data: bytes, zone: ZoneStat
     return shown
 
 
-def _show_fd(plan: ParamPlan, number: i64, fd: Fd | None) -> Shown:
+def _show_fd(plan: ParamPlan, number: i64, fd: Fd) -> Shown:
     """What the number of a file prints; kept on the file."""
-    if fd is None:
-        return _shown_as(plan, number, fmt.decimal(number), b"")
     text = fd.arg_text
     shown = _shown_as(plan, number, fmt.decimal(number), text if text is not None else fd_text(fd))
     fd.shown = shown
@@ -634,7 +681,7 @@ def _resolved_path(plan: ParamPlan, path: bytes, zone: ZoneState, params: list[b
             base = working_directory(zone, thread)
         else:
             base = directory_path(zone, thread, number)
-    return safe(paths.concatenate(base, path))
+    return paths.shown(base, path)
 
 
 def working_directory(zone: ZoneState, thread: Thread) -> bytes:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from mypy_extensions import i64
+
 from ..scap import tables as t
 from ..scap.format import decimal
-from ..scap.safetext import safe
+from ..scap.safetext import COMPILED, safe
 from ..state.fd import OVERLAY_LOWER, OVERLAY_UPPER, SOCKET_CONNECTED, Fd
 from . import slots
 from .cells import Cells
@@ -38,7 +40,13 @@ def type_char(kind: int) -> bytes:
 
 def directory_of(name: bytes) -> bytes:
     """fd.directory of a file's name: what is before the last slash, unless that is at the start or the end."""
-    at = name.rfind(b"/")
+    at: i64
+    if COMPILED:  # looking for it here is a fifth of what a call of bytes' method takes
+        at = len(name) - 1
+        while at > 0 and name[at] != 0x2F:
+            at -= 1
+    else:
+        at = name.rfind(b"/")
     if at <= 0:
         return b"/"
     return name[:at] if at < len(name) - 1 else name
@@ -46,9 +54,24 @@ def directory_of(name: bytes) -> bytes:
 
 def collapse(path: bytes) -> bytes:
     """Repeated slashes as one (remove_duplicate_path_separators)."""
-    while path.find(b"//") >= 0:
+    while _repeats_slash(path):
         path = path.replace(b"//", b"/")
     return path
+
+
+def _repeats_slash(path: bytes) -> bool:
+    if COMPILED:
+        before: i64 = 0
+        i: i64 = 0
+        size: i64 = len(path)
+        while i < size:
+            byte: i64 = path[i]
+            if byte == 0x2F and before == 0x2F:
+                return True
+            before = byte
+            i += 1
+        return False
+    return b"//" in path
 
 
 def is_local(address: bytes, local: frozenset[bytes]) -> bool:

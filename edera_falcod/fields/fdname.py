@@ -53,14 +53,14 @@ def fdname_cells(cells: Cells, zone: ZoneState, thread: Thread, event: Event) ->
             raw = fmt.charbuf(params[2])
             if len(params[1]) == 8:
                 number = int.from_bytes(params[1], "little", signed=True)
-                name = paths.concatenate(directory(zone, thread, raw, number), raw)
+                name = paths.shown(directory(zone, thread, raw, number), raw)
     elif code == t.PPME_SYSCALL_OPEN_BY_HANDLE_AT_X:
         name = fmt.charbuf(params[3]) if len(params) > 3 else fmt.NOT_AVAILABLE
         raw = name
     if raw is not None:
         cells.text(slots.FD_NAMERAW_EVENT, safe(collapse(raw)))
     if name is not None:
-        text = safe(name)
+        text = safe(name)  # itself, where it is safe
         at = cells.text(slots.FD_NAME_EVENT, text)
         parent = directory_of(text)
         if parent == text:

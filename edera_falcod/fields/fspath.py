@@ -161,7 +161,7 @@ def _path(cells: Cells, zone: ZoneState, params: list[bytes], plan: PathPlan, sl
     raw_at = cells.text(raw_slot, safe(path))
     if zone.thread is None:
         return
-    resolved = safe(_resolved(zone, params, plan, path))
+    resolved = _resolved(zone, params, plan, path)
     if resolved == path:
         cells.slice(slot, raw_at, len(path))
     else:
@@ -169,29 +169,30 @@ def _path(cells: Cells, zone: ZoneState, params: list[bytes], plan: PathPlan, sl
 
 
 def _resolved(zone: ZoneState, params: list[bytes], plan: PathPlan, path: bytes) -> bytes:
+    """Safe to print."""
     if path.startswith(b"/"):
-        return paths.concatenate(b"", path)
+        return paths.shown(b"", path)
     base = plan.base
     if base == BASE_OPENED:
         opened = zone.event_fd
-        return paths.concatenate(b"", opened.name if opened is not None else UNKNOWN)
+        return paths.shown(b"", opened.name if opened is not None else UNKNOWN)
     thread = zone.thread
     if base == BASE_CWD and thread is not None:
-        return paths.concatenate(working_directory(zone, thread), path)
+        return paths.shown(working_directory(zone, thread), path)
     if base == BASE_DIRFD:
         fd = zone.event_fd
         if fd is None or fd.kind != tables.SCAP_FD_DIRECTORY:
-            return paths.concatenate(UNKNOWN, path)
-        return paths.concatenate(_with_slash(fd), path)
+            return paths.shown(UNKNOWN, path)
+        return paths.shown(_with_slash(fd), path)
     if base == BASE_PARAM and thread is not None:
         raw = params[plan.index - 1]
         number = read_i64_le(raw, 0) if len(raw) == 8 else -1
         if number == tables.PPM_AT_FDCWD:
-            return paths.concatenate(working_directory(zone, thread), path)
+            return paths.shown(working_directory(zone, thread), path)
         directory = zone.find_fd(thread, number) if number >= 0 else None
         if directory is not None:
-            return paths.concatenate(_with_slash(directory), path)
-    return paths.concatenate(UNKNOWN, path)
+            return paths.shown(_with_slash(directory), path)
+    return paths.shown(UNKNOWN, path)
 
 
 def _with_slash(fd: Fd) -> bytes:

@@ -6,6 +6,7 @@ from struct import Struct
 from typing import Final, final
 
 from librt.strings import BytesWriter, write_i64_le
+from mypy_extensions import i64
 
 from ..scap import tables as t
 from ..scap.event import Event
@@ -32,7 +33,7 @@ _HEAD: Final = Struct("<9q")  # interpreted: sequence number, time, thread and t
 class Record:
     """One event as consumers get it. ``seq``: its place among the daemon's events. ``zone``: index of the zone's account. ``data``: the
     bytes of the EVENT item. ``blocks``: those that ``data`` names, of which a consumer has to know them (and what they refer to)
-    first. ``size``: what it is charged with, set by the ring. ``priority``: 0 to 3, the lowest is shed first."""
+    first; one may be there twice. ``size``: what it is charged with, set by the ring. ``priority``: 0 to 3, the lowest is shed first."""
 
     __slots__ = ("blocks", "data", "priority", "seq", "size", "zone")
 
@@ -74,45 +75,44 @@ class Encoder:
         if paths is not None:
             fspath_cells(cells, zone, event, paths)
         etype = etype_block(code, generic_syscall(event) if code == t.PPME_GENERIC_X else 0)
-        blocks: list[Block] = [etype]
-        zone_id = thread_id = fd_id = files_id = workload_id = 0
+        # What an event does not have is its type's once more in its place: making a tuple of what there is would take a list first
+        of_zone = of_thread = of_lineage = of_files = of_fd = of_workload = etype
+        zone_id: i64 = 0
+        thread_id: i64 = 0
+        fd_id: i64 = 0
+        files_id: i64 = 0
+        workload_id: i64 = 0
         zone_block = self.zone_block
         if zone_block is not None:
             zone_id = zone_block.id
-            blocks.append(zone_block)
+            of_zone = zone_block
         thread = zone.thread
         if thread is not None:
             main = thread.main()
-            block = maker.thread(thread)
-            thread_id = block.id
-            blocks.append(block)
-            block = maker.lineage(thread, main)
-            lineage_id = block.id
-            blocks.append(block)
+            of_thread = maker.thread(thread)
+            thread_id = of_thread.id
+            of_lineage = maker.lineage(thread, main)
             table = zone.fd_table(thread)
             if table is not None:
                 known = table.block
-                block = known if known is not None else maker.files(table)
-                files_id = block.id
-                blocks.append(block)
-            _thread_cells(cells, thread, main, lineage_id)
+                of_files = known if known is not None else maker.files(table)
+                files_id = of_files.id
+            _thread_cells(cells, thread, main, of_lineage.id)
             if HAS_FD[code]:
-                cells.number(slots.FD_NUM, zone.fd_num)
+                cells.native(slots.FD_NUM, zone.fd_num)
                 fd = zone.fd
                 if fd is not None:
                     known = fd.block
-                    block = known if known is not None else maker.fd(fd)
-                    fd_id = block.id
-                    blocks.append(block)
+                    of_fd = known if known is not None else maker.fd(fd)
+                    fd_id = of_fd.id
                 else:
                     fdname_cells(cells, zone, thread, event)
             if code == t.PPME_SYSCALL_POLL_X or code == t.PPME_SYSCALL_PPOLL_X:
                 fdlist_cells(cells, zone, thread, event)
             workloads = self.workloads
             if workloads is not None:
-                owner = workloads.of(thread)
-                workload_id = owner.id
-                blocks.append(owner)
+                of_workload = workloads.of(thread)
+                workload_id = of_workload.id
             if zone.cpu_user >= 0:
                 cells.number(slots.THREAD_CPU, min(zone.cpu_user + zone.cpu_system, 100))
                 cells.number(slots.THREAD_CPU_USER, min(zone.cpu_user, 100))
@@ -136,21 +136,23 @@ class Encoder:
         else:
             head = _HEAD.pack(seq, event.ts, event.tid, etype.id, zone_id, thread_id, fd_id, files_id, workload_id)
             data = head + cells.packed() + cells.heap.getvalue()
-        return Record(seq, self.index, data, tuple(blocks), 0, PRIORITIES[code])
+        blocks = (etype, of_zone, of_thread, of_lineage, of_files, of_fd, of_workload)
+        return Record(seq, self.index, data, blocks, 0, PRIORITIES[code])
 
 
 def _thread_cells(cells: Cells, thread: Thread, main: Thread | None, lineage: int) -> None:
     """What changes too often for a block, and which LINEAGE block is the thread's."""
     group = thread.group
-    threads = 0
+    threads: i64 = 0
     if group is not None:
         threads = group.alive
-    count = 0
-    usage = 0
+    count: i64 = 0
+    usage: i64 = 0
     if main is not None:
         table = main.fds
-        count = len(table.map.fds) if table is not None else 0
-        limit = main.fdlimit
+        if table is not None:
+            count = len(table.map.fds)
+        limit: i64 = main.fdlimit
         if limit > 0:
             usage = count * 100 // limit if count <= limit else 100
     childs = threads - 1 if group is not None and main is not None and not main.is_dead() else threads

@@ -10,7 +10,7 @@ throws.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, final
 
 from librt.strings import BytesWriter
 from mypy_extensions import i64
@@ -43,6 +43,20 @@ _ZERO16: Final = bytes(16)
 
 _DAY: Final = 86_400
 _FIRST_COMPLETE_SIGSET: Final = 32  # libsinsp looks at signals 1 to 32 of a set only
+
+
+@final
+class Charbuf:
+    """The string parameter that was read last: state and several fields of an event ask for the same one."""
+
+    __slots__ = ("data", "text")
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.text = NOT_AVAILABLE
+
+
+_charbuf: Final = Charbuf()
 
 _address4_memo: Final[dict[bytes, bytes]] = {}
 _address6_memo: Final[dict[bytes, bytes]] = {}
@@ -215,9 +229,11 @@ def cstring(data: bytes) -> bytes:
 
 def charbuf(data: bytes) -> bytes:
     """A string parameter, unsafe bytes as they came. Empty (not even a NUL) or a legacy null: ``<NA>``."""
-    if len(data) == 0 or data == LEGACY_NULL:
-        return NOT_AVAILABLE
-    return cstring(data)
+    last = _charbuf
+    if data is not last.data:
+        last.data = data
+        last.text = NOT_AVAILABLE if len(data) == 0 or data == LEGACY_NULL else cstring(data)
+    return last.text
 
 
 def address4(raw: bytes) -> bytes:

@@ -31,8 +31,10 @@ MAX_TIMESTAMP: Final = (1 << 63) - 1  # ns; the year 2262
 
 _SIGN: Final[i64] = -(1 << 63)
 
-# Number of parameters by event code; -1: no such event, -2: superseded
-_NPARAMS: Final[list[int]] = [-1 if info.unused else -2 if info.old else info.nparams for info in EVENTS]
+# Number of parameters by event code, or that there is no such event, or that it is superseded
+_NO_EVENT: Final = 255
+_SUPERSEDED: Final = 254
+_NPARAMS: Final = bytes([_NO_EVENT if info.unused else _SUPERSEDED if info.old else info.nparams for info in EVENTS])
 _LARGE: Final[list[bool]] = [info.flags & EF_LARGE_PAYLOAD != 0 for info in EVENTS]
 
 
@@ -88,7 +90,8 @@ def parse_reply(buf: bytes, start: int, end: int) -> Event | SnapshotReader:
 
 
 def _event(buf: bytes, start: i64, end: i64) -> Event:
-    """ZoneKernelSyscallEvent. Tags and lengths of one byte, which nearly all are, are read in place: a call costs more than they do."""
+    """ZoneKernelSyscallEvent. Tags, lengths and numbers of one byte, which nearly all are, are read in place, and so is a parameter that
+    consists of a name, a type and short data: a call costs more than they do."""
     i = start
     ts: i64 = 0
     tid: i64 = 0
@@ -115,14 +118,30 @@ def _event(buf: bytes, start: i64, end: i64) -> Event:
             if field == 0x3A:  # 7 event_params
                 if len(params) >= MAX_PARAMS:
                     raise WireError(TOO_MANY_PARAMS)
-                data = _param(buf, i, i + size)
+                stop = i + size
+                at = stop
+                if size >= 6 and buf[i] == 0x0A and buf[i + 1] < 0x80:  # 1 param_name
+                    at = i + 2 + buf[i + 1]
+                given: i64 = 0x80
+                if at + 4 <= stop and buf[at] == 0x10 and buf[at + 1] < 0x80 and buf[at + 2] == 0x1A:
+                    given = buf[at + 3]
+                if given < 0x80 and at + 4 + given == stop:
+                    data = buf[at + 4 : stop]
+                else:
+                    data = _param(buf, i, stop)
+                    given = len(data)
                 params.append(data)
-                given: i64 = len(data)
                 if given > longest:
                     longest = given
             i += size
         elif field & 7 == VARINT_TYPE:
-            number, i = _varint(buf, i, end)
+            number: i64 = 0x80
+            if i < end:
+                number = buf[i]
+            if number < 0x80:
+                i += 1
+            else:
+                number, i = _varint(buf, i, end)
             if field == 0x10:  # 2 timestamp
                 ts = number
             elif field == 0x18:  # 3 thread_id
@@ -135,9 +154,11 @@ def _event(buf: bytes, start: i64, end: i64) -> Event:
             i = skip(buf, i, end, field)
 
     code &= MASK32
-    known: i64 = _NPARAMS[code] if code < PPM_EVENT_MAX else -1
-    if known < 0:
-        raise WireError(UNKNOWN_EVENT if known == -1 else OLD_EVENT)
+    known: i64 = _NO_EVENT
+    if code < PPM_EVENT_MAX:
+        known = _NPARAMS[code]
+    if known >= _SUPERSEDED:
+        raise WireError(UNKNOWN_EVENT if known == _NO_EVENT else OLD_EVENT)
     if longest > MAX_PARAM and (longest > MAX_LARGE_PARAM or not _LARGE[code]):
         raise WireError(TOO_LONG)
     if not 0 <= ts <= MAX_TIMESTAMP:
@@ -314,7 +335,7 @@ def _tail(data: bytes) -> tuple[int, int, int]:
         if at < end and data[at] == field:
             found[place], at = _varint(data, at + 1, end)
     code = found[1]
-    if at != end or not 0 < end <= LONGEST_TAIL or not 0 <= code < PPM_EVENT_MAX or _NPARAMS[code] < 0:
+    if at != end or not 0 < end <= LONGEST_TAIL or not 0 <= code < PPM_EVENT_MAX or _NPARAMS[code] >= _SUPERSEDED:
         raise WireError(UNKNOWN_EVENT)
     if len(_tails) >= MAX_TAILS:
         _tails.clear()

@@ -29,8 +29,8 @@ class Block:
 
 @final
 class Shown:
-    """A parameter as evt.args has it, kept where it is likely to come again. ``label``: ``name=``, with a blank before it unless it is an
-    event's first. ``text``: label and value. ``word``, ``value``: its entry in the parameter table (docs/protocol.md), the place counted
+    """A parameter as evt.args has it, kept where it is likely to come again. ``label``: ``name=`` with a blank before it.
+    ``text``: label and value. ``word``, ``value``: its entry in the parameter table (docs/protocol.md), the place counted
     from where the text begins. ``arg``: what evt.arg prints."""
 
     __slots__ = ("arg", "label", "text", "value", "word")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ..scap.event import Event
+from ..scap.format import NOT_AVAILABLE
 from ..scap.tables import (
     PPM_AT_FDCWD,
     PPM_CL_PIPE_DST,
@@ -72,7 +73,7 @@ from ..scap.tables import (
 )
 from .fd import EPOLL_CLOEXEC, OVERLAY_LOWER, OVERLAY_UPPER, SCAP_FD_UNINITIALIZED, Fd
 from .limits import MAX_ENTER_SIZE, MAX_ENTERS, MAX_FDS, MAX_PATH, MAX_RAW_PATH
-from .params import NOT_AVAILABLE, given, i64, returned, text, u8, u16, u32, u64
+from .params import given, i64, returned, text, u8, u16, u32, u64
 from .paths import concatenate
 from .registry import parses
 from .texts import cut

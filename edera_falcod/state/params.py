@@ -6,12 +6,9 @@ let a zone end anything.
 
 from __future__ import annotations
 
-from typing import Final
-
 from librt.strings import read_i32_le, read_i64_le
 
-NOT_AVAILABLE: Final = b"<NA>"  # what libsinsp reads from an empty text parameter
-_OLD_NULL: Final = b"(NULL)\0"  # what old drivers sent for it
+from ..scap.format import NOT_AVAILABLE, charbuf
 
 
 def given(params: list[bytes], index: int) -> bool:
@@ -74,9 +71,4 @@ def returned(params: list[bytes]) -> int:
 
 def text(params: list[bytes], index: int) -> bytes:
     """CHARBUF, FSPATH, FSRELPATH without their NUL; ``<NA>`` if empty."""
-    if index < len(params):
-        data = params[index]
-        if len(data) > 0 and data != _OLD_NULL:
-            end = data.find(0)
-            return data[:end] if end >= 0 else data
-    return NOT_AVAILABLE
+    return charbuf(params[index]) if index < len(params) else NOT_AVAILABLE

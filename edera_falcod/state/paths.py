@@ -6,11 +6,11 @@ No symbolic link is followed: what a program said, not where it led.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, final
 
 from mypy_extensions import i64
 
-from ..scap.safetext import COMPILED
+from ..scap.safetext import COMPILED, safe
 from .limits import MAX_PATH
 
 TOO_LONG = b"/DIR_TOO_LONG/FILENAME_TOO_LONG"
@@ -19,6 +19,22 @@ TOO_LONG = b"/DIR_TOO_LONG/FILENAME_TOO_LONG"
 # and again. Each entry has at most three texts of MAX_PATH bytes: 3 MB in all.
 MAX_MEMO: Final = 1024
 _memo: Final[dict[tuple[bytes, bytes], bytes]] = {}
+
+
+@final
+class Joined:
+    """What ``concatenate`` made of ``base`` and ``path``; ``shown``: safe to print, None until somebody asks."""
+
+    __slots__ = ("base", "joined", "path", "shown")
+
+    def __init__(self) -> None:
+        self.base = b""
+        self.path = b""
+        self.joined = b""
+        self.shown: bytes | None = None
+
+
+_last: Final = Joined()
 
 
 def concatenate(base: bytes, path: bytes) -> bytes:
@@ -33,16 +49,37 @@ def concatenate(base: bytes, path: bytes) -> bytes:
         return b""
     if path.startswith(b"/"):
         base = b""
+    last = _last  # nearly always the same event's
+    if path == last.path and base == last.base:
+        return last.joined
     if _is_plain(path) and (not base or base.endswith(b"/")):
-        return base + path
-    key = (base, path)
-    known = _memo.get(key)
-    if known is None:
-        known = _normalise(base, path)
-        if len(_memo) >= MAX_MEMO:
-            _memo.clear()
-        _memo[key] = known
-    return known
+        joined = base + path
+    else:
+        key = (base, path)
+        known = _memo.get(key)
+        if known is None:
+            known = _normalise(base, path)
+            if len(_memo) >= MAX_MEMO:
+                _memo.clear()
+            _memo[key] = known
+        joined = known
+    last.base = base
+    last.path = path
+    last.joined = joined
+    last.shown = None
+    return joined
+
+
+def shown(base: bytes, path: bytes) -> bytes:
+    """The same, safe to print."""
+    joined = concatenate(base, path)
+    last = _last
+    if joined is not last.joined:
+        return safe(joined)
+    text = last.shown
+    if text is None:
+        text = last.shown = safe(joined)
+    return text
 
 
 def _is_plain(path: bytes) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final, final
 
+from mypy_extensions import i64
+
 from ..scap.event import Event
 from ..scap.tables import (
     PPM_CL_CHILD_IN_PIDNS,
@@ -106,7 +108,7 @@ class Thread:
         self.root = b""
         self.cgroups: Strings = EMPTY  # items "subsys=path"
         self.flags = PPM_CL_NAME_CHANGED
-        self.fdlimit = -1
+        self.fdlimit: i64 = -1
         self.uid = NO_ID
         self.gid = NO_ID
         self.loginuid = NO_ID
@@ -123,9 +125,9 @@ class Thread:
         self.exe_ino_mtime = 0
         self.exe_ino_ctime_duration_clone_ts = 0
         self.exe_ino_ctime_duration_pidns_start = 0
-        self.vmsize_kb = 0
-        self.vmrss_kb = 0
-        self.vmswap_kb = 0
+        self.vmsize_kb: i64 = 0
+        self.vmrss_kb: i64 = 0
+        self.vmswap_kb: i64 = 0
         self.pfmajor = 0
         self.pfminor = 0
         self.clone_ts = 0

@@ -73,11 +73,14 @@ def test_numbers_are_twos_complement(value: int) -> None:
     cells = Cells()
     cells.start()
     cells.number(3, value)
-    cells.hot(9, value, 1, 2, 3, value, 5, 6, 7, 8)
+    if -(1 << 63) <= value < 1 << 63:
+        cells.native(4, value)
+    cells.hot(9, (1 << 32) - 1, 1, 2, value, value, 5, 6, 7, 8)
     view = BlockView(cells.finish())
     assert view.cell(3) == value % (1 << 64) and view.cell(slots.LINEAGE) == 9
+    assert view.cell(4) == (value % (1 << 64) if value < 1 << 63 else None)
     hot = [view.cell(slot) for slot in range(slots.PROC_VMSIZE, slots.PROC_FDUSAGE + 1)]
-    assert hot == [value % (1 << 64), 1, 2, 3, value % (1 << 64), 5, 6, 7, 8]
+    assert hot == [(1 << 32) - 1, 1, 2, value % (1 << 64), value % (1 << 64), 5, 6, 7, 8]
 
 
 def test_an_empty_block() -> None:

@@ -45,9 +45,9 @@ def test_texts_are_slices_of_evt_args() -> None:
     assert args(view) == "res=5 data=hello fd=0(<f>/dev/null) size=5"
     texts = [view.slice(offset, length) for offset, length, _, _ in entries(view)]
     assert texts == [b"5", b"hello", b"<f>/dev/null", b"5"]
-    table = len(entries(view)) * 16
+    begin = len(entries(view)) * 16 + 1  # evt.args begins behind the first label's blank
     for offset, length, _, _ in entries(view):
-        assert table <= offset and offset + length <= table + len("res=5 data=hello fd=0(<f>/dev/null) size=5")
+        assert begin <= offset and offset + length <= begin + len("res=5 data=hello fd=0(<f>/dev/null) size=5")
     # The bytes that were read are printable, so they are not sent twice
     _, _, kind, raw = entries(view)[1]
     assert kind == RAW_BYTES and raw & BINARY

@@ -53,7 +53,7 @@ def test_head_is_the_protocols() -> None:
 def test_an_event_without_thread_has_few_values() -> None:
     watch = Watch(small_zone())
     watch.see(event(t.PPME_DROP_E, 4711, ratio=2))
-    assert [block.kind for block in watch.record.blocks] == [Kind.ETYPE]
+    assert {block.kind for block in watch.record.blocks} == {Kind.ETYPE}
     assert watch.value("proc.name") is None and watch.value("proc.aname") is None and watch.value("user.uid") is None
     assert watch.value("thread.exectime") == 0 and watch.value("thread.totexectime") is None and watch.value("thread.tid") == 4711
     assert watch.value("evt.type") == "drop" and watch.value("evt.is_io") is False and watch.value("fd.name_changed") is None

@@ -17,7 +17,7 @@ from ..scap import tables as t
 from ..scap.safetext import safe
 from ..state.block import Block
 from ..state.fd import OVERLAY_LOWER, OVERLAY_UPPER, ROLE_CLIENT, ROLE_SERVER, SOCKET_CONNECTED, Fd
-from ..state.fdtable import FdTable
+from ..state.fdtable import FdTable, Look
 from ..state.thread import Strings, Thread
 from ..state.zone import ZoneState
 from . import slots
@@ -102,7 +102,7 @@ class ZoneBlocks:
         self._zone = zone
         self._cells = Cells()
         self._fds: dict[tuple[int, int, int, int, bytes, bytes], Block] = {}
-        self._files: dict[tuple[bytes, int, tuple[bytes, bytes, bytes]], Block] = {}
+        self._files: dict[tuple[bytes, int, tuple[bytes, bytes, bytes]], Look] = {}
         self._local = zone.interfaces.addresses
         self._users = zone.users.version
 
@@ -251,16 +251,20 @@ class ZoneBlocks:
             held = [fds.get(number) for number in range(3)]
             streams = (_name(held[0]), _name(held[1]), _name(held[2]))
             table.streams = streams
-        low = bytes(table.low)
-        key = (low, table.mask, streams)
-        block = self._files.get(key)
-        if block is None:
-            block = self._files_block(low, table.mask, streams)
-            if len(self._files) >= MAX_MEMO:
-                self._files.clear()
-            self._files[key] = block
-        table.block = block
-        return block
+        look = table.before
+        if look is None or look.mask != table.mask or look.streams != streams or table.low != look.low:
+            low = bytes(table.low)
+            key = (low, table.mask, streams)
+            look = self._files.get(key)
+            if look is None:
+                look = Look(low, table.mask, streams, self._files_block(low, table.mask, streams))
+                if len(self._files) >= MAX_MEMO:
+                    self._files.clear()
+                self._files[key] = look
+        table.before = table.look
+        table.look = look
+        table.block = look.block
+        return look.block
 
     def _files_block(self, low: bytes, kinds: int, names: tuple[bytes, bytes, bytes]) -> Block:
         cells = self._cells

@@ -28,9 +28,7 @@ _PIECE: Final = 32
 _MASK16: Final = 0xFFFF
 _SIGN16: Final = 1 << 15
 
-_LINEAGE: Final = slots.LINEAGE
-_VMSIZE: Final = slots.PROC_VMSIZE
-_HOT: Final = 1 << slots.LINEAGE | 0x1FF << slots.PROC_VMSIZE
+_HOT: Final[i64] = 1 << slots.LINEAGE | 0x1FF << slots.PROC_VMSIZE
 
 # Interpreted: the shapes of blocks that were made lately. There are some hundreds, by what the code does; but the order of a thread's
 # control groups, which have cells of their own, is up to the zone.
@@ -128,32 +126,32 @@ class Cells:
             self._p3 |= bit
 
     def hot(self, lineage: i64, a: i64, b: i64, c: i64, d: int, e: int, f: i64, g: i64, h: i64, i: i64) -> None:
-        """LINEAGE, and the nine numbers from PROC_VMSIZE on in their order, of which the zone chooses two with all their 64 bits: nearly every
-        event has them."""
+        """LINEAGE, and the nine numbers from PROC_VMSIZE on in their order, of which two have all of their 64 bits from the zone: nearly
+        every event has them."""
         if not COMPILED:
             numbers = self._numbers
-            numbers[_LINEAGE] = lineage
-            numbers[_VMSIZE] = a
-            numbers[_VMSIZE + 1] = b
-            numbers[_VMSIZE + 2] = c
-            numbers[_VMSIZE + 3] = d & MASK64
-            numbers[_VMSIZE + 4] = e & MASK64
-            numbers[_VMSIZE + 5] = f & MASK64
-            numbers[_VMSIZE + 6] = g & MASK64
-            numbers[_VMSIZE + 7] = h
-            numbers[_VMSIZE + 8] = i
+            numbers[slots.LINEAGE] = lineage
+            numbers[slots.PROC_VMSIZE] = a
+            numbers[slots.PROC_VMSIZE + 1] = b
+            numbers[slots.PROC_VMSIZE + 2] = c
+            numbers[slots.PROC_VMSIZE + 3] = d & MASK64
+            numbers[slots.PROC_VMSIZE + 4] = e & MASK64
+            numbers[slots.PROC_VMSIZE + 5] = f & MASK64
+            numbers[slots.PROC_VMSIZE + 6] = g & MASK64
+            numbers[slots.PROC_VMSIZE + 7] = h
+            numbers[slots.PROC_VMSIZE + 8] = i
             return
         values = self._values
-        values[_LINEAGE] = lineage
-        values[_VMSIZE] = a
-        values[_VMSIZE + 1] = b
-        values[_VMSIZE + 2] = c
-        values[_VMSIZE + 3] = _native(d)
-        values[_VMSIZE + 4] = _native(e)
-        values[_VMSIZE + 5] = f
-        values[_VMSIZE + 6] = g
-        values[_VMSIZE + 7] = h
-        values[_VMSIZE + 8] = i
+        values[slots.LINEAGE] = lineage
+        values[slots.PROC_VMSIZE] = a
+        values[slots.PROC_VMSIZE + 1] = b
+        values[slots.PROC_VMSIZE + 2] = c
+        values[slots.PROC_VMSIZE + 3] = _native(d)
+        values[slots.PROC_VMSIZE + 4] = _native(e)
+        values[slots.PROC_VMSIZE + 5] = f
+        values[slots.PROC_VMSIZE + 6] = g
+        values[slots.PROC_VMSIZE + 7] = h
+        values[slots.PROC_VMSIZE + 8] = i
         self._p0 |= _HOT
 
     def slice(self, slot: i64, at: i64, length: i64) -> None:
@@ -266,8 +264,8 @@ def _write_presence(out: BytesWriter, bits: i64) -> i64:
     high = bits >> 16
     write_i16_le(out, i16(low if low < _SIGN16 else low - (_SIGN16 << 1)))
     write_i16_le(out, i16(high if high < _SIGN16 else high - (_SIGN16 << 1)))
-    count: i64 = 0
-    while bits != 0:
-        bits &= bits - 1
-        count += 1
-    return count
+    # The sums of pairs, of fours, of eights, and these together
+    pairs = bits - (bits >> 1 & 0x5555_5555)
+    fours = (pairs & 0x3333_3333) + (pairs >> 2 & 0x3333_3333)
+    eights = fours + (fours >> 4) & 0x0F0F_0F0F
+    return eights * 0x0101_0101 >> 24 & 0x3F

@@ -116,10 +116,9 @@ _MEMOISED: Final = (K_ERRNO, K_FLAGS, K_ENUM, K_MODE, K_SIGNAL, K_SYSCALL, K_SIG
 MAX_SHOWN: Final = 16_384  # interpreted: of all parameters' memos together, 5 MB
 
 # Compiled, what was shown lately has a place that its value gives: looking there is a tenth of what a dictionary takes. A power of two;
-# with the parameters that there are 4 MB at most.
-RECENT: Final = 64
+# with the parameters that there are 6 MB at most.
+RECENT: Final = 128
 _RECENT_MASK: Final = RECENT - 1
-_RECENT_SHIFT: Final = 6
 
 # Interpreted: paths and other short texts are often the same as lately. Of each, the bytes as they came and what is made of them: 2 MB in
 # all. (Compiled, looking one up costs what making it does.)
@@ -139,7 +138,6 @@ class Generic:
         self.first = first
 
 
-_labels: Final[dict[bytes, bytes]] = {}
 _recents: Final[dict[tuple[bytes, int, int, str], list[Shown | None]]] = {}
 _no_recent: Final[list[Shown | None]] = []
 
@@ -163,8 +161,7 @@ class ParamPlan:
     def __init__(self, info: ParamInfo, print_format: int) -> None:
         form = _FORMS.get(info.type, _ANY_BYTES)
         self.name = info.name
-        label = b" " + info.name + b"="
-        self.label = _labels.setdefault(label, label)  # one object for all parameters of the name
+        self.label = b" " + info.name + b"="
         self.kind = form[0]
         self.size = form[1]
         self.signed = form[2]
@@ -181,7 +178,7 @@ class ParamPlan:
         self.recent = _no_recent
         if self.memo is not None or self.codes is not None or (self.kind == K_NUMBER and print_format != tables.PF_HEX):
             table = info.flags.name if info.flags is not None else ""
-            alike = (info.name, info.type, print_format, table)
+            alike = (b"" if self.kind == K_FD else info.name, info.type, print_format, table)
             self.recent = _recents.setdefault(alike, [None] * RECENT)
         self.dirfd = info.dirfd if info.type == tables.PT_FSRELPATH else -1
         # A variant prints in the format of the parameter that holds it (event.cpp, param_fmt)
@@ -296,6 +293,9 @@ def _args(cells: Cells, zone: ZoneState, plans: list[ParamPlan], params: list[by
         else:
             shown = _remembered(plan, data, zone)
         if shown is not None:
+            if plan.kind == K_FD:
+                text.write(plan.label)
+                pos += len(plan.label)
             text.write(shown.text)
             write_i64_le(table, shown.word + pos)
             write_i64_le(table, shown.value)
@@ -387,7 +387,7 @@ def _remembered(plan: ParamPlan, data: bytes, zone: ZoneState) -> Shown | None:
 def _recent(plan: ParamPlan, value: i64, zone: ZoneState) -> Shown:
     """Compiled: a parameter of fixed width that is likely to come again. Each value has one place; what was there before goes."""
     recent = plan.recent
-    place = (value ^ value >> _RECENT_SHIFT) & _RECENT_MASK
+    place = (value ^ value >> 6 ^ value >> 12 ^ value >> 18) & _RECENT_MASK
     shown = recent[place]
     if shown is None or shown.value != value:
         if plan.kind == K_FD and value >= 0:
@@ -400,7 +400,8 @@ def _recent(plan: ParamPlan, value: i64, zone: ZoneState) -> Shown:
 
 
 def _fd_shown(plan: ParamPlan, number: i64, zone: ZoneState) -> Shown | None:
-    """The number of a file, or what stands there for none; None where the thread is not known."""
+    """The number of a file, or what stands there for none, without a label: parameters of several names are files. None where the thread is
+    not known."""
     thread = zone.thread
     if thread is None:
         return None
@@ -415,7 +416,7 @@ def _fd_shown(plan: ParamPlan, number: i64, zone: ZoneState) -> Shown | None:
     if fd is None:
         return _recent(plan, number, zone) if COMPILED else _shown_as(plan, number, fmt.decimal(number), b"")
     shown = fd.shown
-    if shown is None or shown.label is not plan.label or shown.value != number:
+    if shown is None or shown.value != number:
         shown = _show_fd(plan, number, fd)
     return shown
 
@@ -452,9 +453,9 @@ def _move(table: BytesWriter, moved: list[int], by: int) -> None:
 
 def _show(plan: ParamPlan, memo: dict[bytes, Shown], data: bytes, zone: ZoneState) -> Shown:
     """What a parameter of fixed width prints; kept in its memo."""
-    label = plan.label
     if len(data) != plan.size:
-        return Shown(label, label + fmt.NOT_AVAILABLE, len(label) | len(fmt.NOT_AVAILABLE) << 32, 0, fmt.NOT_AVAILABLE)
+        label = plan.label
+        return Shown(label + fmt.NOT_AVAILABLE, len(label) | len(fmt.NOT_AVAILABLE) << 32, 0, fmt.NOT_AVAILABLE)
     value = number_of(plan, data)
     raw, resolved = _number(plan, value, zone)
     shown = _shown_as(plan, value, raw, resolved)
@@ -476,12 +477,15 @@ def _show_fd(plan: ParamPlan, number: i64, fd: Fd) -> Shown:
 
 
 def _shown_as(plan: ParamPlan, value: i64, raw: bytes, resolved: bytes) -> Shown:
-    label = plan.label
+    label = plan.label if plan.kind != K_FD else b""
     kind = KIND_SIGNED if plan.signed else KIND_UNSIGNED
-    if resolved:
-        word = len(label) + len(raw) + 1 | len(resolved) << 32 | kind
-        return Shown(label, b"%b%b(%b)" % (label, raw, resolved), word, value, resolved)
-    return Shown(label, label + raw, len(label) | len(raw) << 32 | kind, value, raw)
+    at: i64 = len(label)
+    size: i64 = len(resolved)
+    if size > 0:
+        at += len(raw) + 1
+        return Shown(b"%b%b(%b)" % (label, raw, resolved), at | size << 32 | kind, value, resolved)
+    size = len(raw)
+    return Shown(label + raw, at | size << 32 | kind, value, raw)
 
 
 def number_of(plan: ParamPlan, data: bytes) -> i64:

@@ -161,7 +161,7 @@ def _event(buf: bytes, start: i64, end: i64) -> Event:
         raise WireError(UNKNOWN_EVENT if known == _NO_EVENT else OLD_EVENT)
     if longest > MAX_PARAM and (longest > MAX_LARGE_PARAM or not _LARGE[code]):
         raise WireError(TOO_LONG)
-    if not 0 <= ts <= MAX_TIMESTAMP:
+    if ts < 0:  # beyond MAX_TIMESTAMP
         raise WireError(TIMESTAMP)
     if len(params) > known:
         del params[known:]

@@ -29,14 +29,13 @@ class Block:
 
 @final
 class Shown:
-    """A parameter as evt.args has it, kept where it is likely to come again. ``label``: ``name=`` with a blank before it.
-    ``text``: label and value. ``word``, ``value``: its entry in the parameter table (docs/protocol.md), the place counted
-    from where the text begins. ``arg``: what evt.arg prints."""
+    """A parameter as evt.args has it, kept where it is likely to come again. ``text``: its label and value, or the value alone where the
+    caller puts the label before it. ``word``, ``value``: its entry in the parameter table (docs/protocol.md), the place counted from where
+    the text begins. ``arg``: what evt.arg prints."""
 
-    __slots__ = ("arg", "label", "text", "value", "word")
+    __slots__ = ("arg", "text", "value", "word")
 
-    def __init__(self, label: bytes, text: bytes, word: i64, value: i64, arg: bytes) -> None:
-        self.label = label
+    def __init__(self, text: bytes, word: i64, value: i64, arg: bytes) -> None:
         self.text = text
         self.word = word
         self.value = value

@@ -47,16 +47,30 @@ class FdMap:
 
 
 @final
+class Look:
+    """What a table looks like from afar (``FdTable``), and the block that says it. Shared by all tables that look like this."""
+
+    __slots__ = ("block", "low", "mask", "streams")
+
+    def __init__(self, low: bytes, mask: int, streams: tuple[bytes, bytes, bytes], block: Block) -> None:
+        self.low = low
+        self.mask = mask
+        self.streams = streams
+        self.block = block
+
+
+@final
 class FdTable:
     """Bounded. What a process's files look like from afar: ``low``, what kinds of files the numbers below ``LOW`` are, as ``kind_byte``
     says, 0 for none; ``mask``, which of these bytes there are among all, a bit each; ``streams``, the names of fd 0 to 2, None where
-    these have to be asked for. ``block``: the fields room's cache of these three, None when one of them has changed.
+    these have to be asked for. ``block``: the fields room's cache of these three, None when one of them has changed; ``look``: of
+    what it was made last, ``before``: what it was before that, which it often is again: a file is opened and closed.
 
     Numbers may be negative: libsinsp keeps what a failed memfd_create or pidfd_getfd returned (parsers.cpp), counts it, and
     never finds it again.
     """
 
-    __slots__ = ("map", "kinds", "mask", "low", "streams", "block", "budget")
+    __slots__ = ("map", "kinds", "mask", "low", "streams", "block", "look", "before", "budget")
 
     def __init__(self, budget: FdBudget) -> None:
         self.map = FdMap({})
@@ -65,6 +79,8 @@ class FdTable:
         self.low = bytearray(LOW)
         self.streams: tuple[bytes, bytes, bytes] | None = None
         self.block: Block | None = None
+        self.look: Look | None = None
+        self.before: Look | None = None
         self.budget = budget
 
     @property
@@ -145,6 +161,8 @@ class FdTable:
         other.low = bytearray(self.low)
         other.streams = self.streams
         other.block = self.block
+        other.look = self.look
+        other.before = self.before
         return other
 
     def clear(self) -> None:
@@ -182,6 +200,8 @@ class FdTable:
         self.low = bytearray(LOW)
         self.streams = None
         self.block = None
+        self.look = None
+        self.before = None
 
     def _set_low(self, number: int, kind: int) -> None:
         if self.low[number] != kind:

@@ -29,6 +29,9 @@ def u64(params: list[bytes], index: int) -> int:
     if index < len(params):
         data = params[index]
         if len(data) == 8:
+            number = read_i64_le(data, 0)
+            if number >= 0:
+                return number
             return int.from_bytes(data, "little")
     return 0
 

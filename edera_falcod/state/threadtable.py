@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, final
 
+from mypy_extensions import i64
+
 from ..scap.tables import PPM_CL_CLOSED
 from .fdtable import FdBudget
 from .limits import (
@@ -42,9 +44,10 @@ def _key(ptid: int, tid: int) -> int:
 
 @final
 class ThreadTable:
-    """``epoch`` grows with every change that another thread's block may show. ``text``: bytes counted against MAX_ZONE_TEXT."""
+    """``epoch`` grows with every change that another thread's block may show, ``changes`` whenever a tid leads elsewhere than
+    before. ``text``: bytes counted against MAX_ZONE_TEXT."""
 
-    __slots__ = ("threads", "groups", "counters", "fd_budget", "epoch", "text", "exited", "next_purge", "last_refused_purge")
+    __slots__ = ("threads", "groups", "counters", "fd_budget", "epoch", "changes", "text", "exited", "next_purge", "last_refused_purge")
 
     def __init__(self, counters: Counters) -> None:
         self.threads: dict[int, Thread] = {}
@@ -52,6 +55,7 @@ class ThreadTable:
         self.counters = counters
         self.fd_budget = FdBudget(counters)
         self.epoch = 0
+        self.changes: i64 = 0
         self.text = 0
         self.exited: dict[int, int] = {}  # (ptid, tid) of threads that exited lately -> when, oldest first
         self.next_purge = 0
@@ -61,6 +65,7 @@ class ThreadTable:
         """Forget everything. Returns the threads, which nobody knows any more but they each other: ``part`` them, which takes its time."""
         old = list(self.threads.values())
         self.threads.clear()
+        self.changes += 1
         self.groups.clear()
         self.exited.clear()
         self.fd_budget = FdBudget(self.counters)
@@ -106,6 +111,7 @@ class ThreadTable:
         thread.env = self._hold(thread.env)
         thread.cgroups = self._hold(thread.cgroups)
         self.threads[thread.tid] = thread
+        self.changes += 1
         self.charge(thread)
         self.counters.threads_added += 1
         self.epoch += 1
@@ -212,6 +218,7 @@ class ThreadTable:
         if self.threads.get(thread.tid) is not thread:
             return  # room was made while its children were given away, and it went then
         del self.threads[thread.tid]
+        self.changes += 1
         self._drop(thread.args)
         self._drop(thread.env)
         self._drop(thread.cgroups)

@@ -454,13 +454,10 @@ def run(args: argparse.Namespace) -> int:
     log.configure(config.log.level, config.log.format)
     gc.set_threshold(*GC_THRESHOLDS)
 
-    async def main() -> None:
-        await serve(Daemon(config), lambda: config_of(args))
-
     logger: Any = log.get("daemon")
     try:
         with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(main())
+            runner.run(serve(Daemon(config), lambda: config_of(args)))
     except ListenError as error:
         logger.error("cannot start", error=str(error))
         return 1

@@ -22,8 +22,6 @@ from .proto.control import (
     EnvironmentVariableSpec,
     GetHostStatusReply,
     GetHostStatusRequest,
-    GetZoneReply,
-    GetZoneRequest,
     ListImagesReply,
     ListImagesRequest,
     ListWorkloadsReply,
@@ -74,8 +72,6 @@ __all__ = [
     "EnvironmentVariableSpec",
     "GetHostStatusReply",
     "GetHostStatusRequest",
-    "GetZoneReply",
-    "GetZoneRequest",
     "ListImagesReply",
     "ListImagesRequest",
     "ListWorkloadsReply",
@@ -356,14 +352,6 @@ class ControlClient:
         if len(replies) != 1:
             raise Unreadable(f"GetHostStatus has {len(replies)} replies")
         return parse(GetHostStatusReply, replies[0])
-
-    async def get_zone(self, zone_id: str) -> ZoneInfo | None:
-        """One zone, None if there is none of this id."""
-        replies = await self._list("GetZone", bytes(GetZoneRequest(zone_id=zone_id)))
-        if len(replies) != 1:
-            raise Unreadable(f"GetZone has {len(replies)} replies")
-        reply = parse(GetZoneReply, replies[0])
-        return zone_info(reply.zone) if present(reply.zone) else None
 
     async def _list(self, method: str, request: bytes) -> list[bytes]:
         """All replies of a call with one request."""

@@ -447,14 +447,6 @@ class Call:
         except H2Error as error:
             raise Lost(str(error) or type(error).__name__) from error
 
-    async def end(self) -> None:
-        """Say that no further message will follow. Raises ``Lost``."""
-        stream = self._open()
-        try:
-            await stream.end()
-        except H2Error as error:
-            raise Lost(str(error) or type(error).__name__) from error
-
     def _open(self) -> grpclib.protocol.Stream:
         stream = self._stream
         if stream is None or not stream.closable:

@@ -31,8 +31,6 @@ from ..edera.control import (
     EnvironmentVariableSpec,
     GetHostStatusReply,
     GetHostStatusRequest,
-    GetZoneReply,
-    GetZoneRequest,
     ListImagesReply,
     ListImagesRequest,
     ListWorkloadsReply,
@@ -449,13 +447,6 @@ class SimHost(ControlServiceBase):
         zones = [zone.message() for zone in self.zones.values()]
         for at in range(0, max(len(zones), 1), self.page):
             yield ListZonesReply(zones=zones[at : at + self.page])
-
-    async def get_zone(self, get_zone_request: GetZoneRequest) -> GetZoneReply:
-        await self.hears.wait()
-        for zone in self.zones.values():
-            if zone.id == get_zone_request.zone_id:
-                return GetZoneReply(zone=zone.message())
-        return GetZoneReply()
 
     async def list_workloads(self, list_workloads_request: ListWorkloadsRequest) -> AsyncIterator[ListWorkloadsReply]:
         await self._called("ListWorkloads")

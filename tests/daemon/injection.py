@@ -25,21 +25,25 @@ ROOT = Path(__file__).resolve().parents[2] / "edera_falcod"
 
 
 class Injector:
-    """``visits``: how often each await was come to. At the ``nth`` time of ``place`` what ``make`` gives is raised; ``hit``: it was."""
+    """``visits``: how often each await was come to. At the ``nth`` time of ``place`` what ``make`` gives is raised; ``hit``: it was.
+    ``before``: a place that is left with a RuntimeError at its first visit, so that ``place`` is come to."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
         self.watch()
 
-    def watch(self, place: str = "", nth: int = 1, make: Callable[[], BaseException] | None = None) -> None:
+    def watch(self, place: str = "", nth: int = 1, make: Callable[[], BaseException] | None = None, before: str = "") -> None:
         self.visits: Counter[str] = Counter()
         self.hit = False
         self._place = place
         self._nth = nth
         self._make = make
+        self._before = before
 
     def meet(self, name: str) -> None:
         self.visits[name] += 1
+        if name == self._before and self.visits[name] == 1:
+            raise RuntimeError("injected")
         if name == self._place and self.visits[name] == self._nth and self._make is not None:
             self.hit = True
             raise self._make()
@@ -175,8 +179,10 @@ class _Loader(importlib.machinery.SourceFileLoader):
 
 
 class Suspensions:
-    """A task factory under which suspensions of coroutines that run code of ``files`` are counted. At the ``nth`` ``act`` is called.
-    ``place``: where that was, outermost await first."""
+    """A task factory under which suspensions of coroutines that run code of ``files`` are counted, of those at one place the first
+    ``REPEATED``. At the ``nth`` ``act`` is called. ``place``: where that was, outermost await first."""
+
+    REPEATED = 3
 
     def __init__(self, files: Sequence[str], nth: int, act: Callable[[], None]) -> None:
         self.count = 0
@@ -184,6 +190,7 @@ class Suspensions:
         self._files = {str(ROOT / file): file for file in files}
         self._nth = nth
         self._act = act
+        self._seen: Counter[str] = Counter()
 
     def factory(self, loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **more: Any) -> asyncio.Task[Any]:
         async def driven() -> Any:
@@ -205,11 +212,12 @@ class Suspensions:
 
     def at(self, coro: object) -> None:
         """``coro`` waits now."""
-        where = self._where(coro)
-        if where:
+        where = " > ".join(self._where(coro))
+        self._seen[where] += 1
+        if where and self._seen[where] <= self.REPEATED:
             self.count += 1
             if self.count == self._nth:
-                self.place = " > ".join(where)
+                self.place = where
                 asyncio.get_running_loop().call_soon(self._act)
 
 

@@ -13,28 +13,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Functions none of whose awaits the run reaches, or not always, and why. What it does not reach in others is printed by the program.
-UNREACHED = {
-    "daemon:serve": "signals; test_daemon.py has them",
-    "daemon:run.main": "the same",
-    "edera/control:ControlClient.get_zone": "not used by the daemon",
-    "edera/control:ControlClient.host_status": "not used by the daemon",
-    "edera/transport:Call.end": "not used by the daemon",
-    "edera/zonestream:SnapshotBudget.take": "snapshots above a megabyte; test_zonestream.py has them",
-    "edera/zonestream:SnapshotBudget.give": "the same",
-    "edera/zonestream:ZoneStream._set_deadline": "the same",
-    "edera/zonestream:ZoneStream._drain": "bytes that come after Stop, or do not",
-    "edera/zonestream:ZoneStream._ended": "an orderly end, which the host's restart may overtake",
-    "falco/server:Server.drain": "consumers that are there when the daemon stops; test_server.py has them",
-    "falco/server:Server.close": "the same",
-    "ops/operations:tree": "a zone of thousands of processes",
-    "ops/operations:Operations.types": "calls of ctl of which the scene makes some only",
-    "ops/ctl:Ctl.get_types": "the same",
-    "ops/ctl:Ctl.record": "the same",
-    "pipeline:ZonePipeline.snapshot": "a snapshot that takes longer than a slice, on a quick machine",
-}
-
-
 PARTS = 4  # at a time: a run mostly waits
 
 
@@ -61,13 +39,11 @@ def total(said: list[str], what: str) -> int:
 
 @pytest.mark.timeout(1500)
 def test_the_nth_await_raises() -> None:
+    """The program says no if an await is not come to for which it has no reason (UNREACHED)."""
     said = run("raise")
-    for text in said:
-        functions = re.findall(r"any that is reached: (.*)", text)[0].split()
-        assert set(functions) <= set(UNREACHED)
-    assert total(said, "failures") > 200
+    assert total(said, "failures") > 300
 
 
 @pytest.mark.timeout(600)
 def test_cancelled_at_the_nth_await() -> None:
-    assert total(run("cancel"), "cancellations") > 50
+    assert total(run("cancel"), "cancellations") > 100

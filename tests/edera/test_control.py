@@ -71,14 +71,6 @@ async def test_zones_are_listed_over_all_pages(host: SimHost, link: Link) -> Non
     assert [one is other for one, other in zip(zones, third, strict=True)] == [True, False, True, True, True]
 
 
-async def test_one_zone(host: SimHost, link: Link) -> None:
-    zone = host.add_zone("one", None)
-    client = ControlClient(link)
-    found = await client.get_zone(zone.id)
-    assert found is not None and found.name == "one"
-    assert await client.get_zone("nobody") is None
-
-
 async def test_workloads_and_images(host: SimHost, link: Link) -> None:
     host.add_zone("one", None)
     web_spec = SimWorkload("web", "registry.local/library/nginx:1.27", annotations={"a": "b"}, privileged=True, mounts=(("/srv", "/data"),))

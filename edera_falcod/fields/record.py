@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from struct import Struct
+from struct import error as StructError
 from typing import Final, final
 
 from librt.strings import BytesWriter, write_i64_le
@@ -15,7 +16,7 @@ from ..state.block import Block
 from ..state.preparation import HAS_FD
 from ..state.thread import Thread
 from ..state.zone import ZoneState
-from . import slots
+from . import repeats, slots
 from .blocks import ZoneBlocks, etype_block
 from .cells import Cells
 from .evt import evt_cells, generic_syscall
@@ -51,7 +52,7 @@ class Encoder:
     """Makes the records of one zone. ``index``: of the zone's account in the ring. ``zone_block``: the zone's facts, replaced when they
     change. ``workloads``: what the zone's threads belong to."""
 
-    __slots__ = ("_blocks", "_cells", "_out", "_zone", "index", "workloads", "zone_block")
+    __slots__ = ("_blocks", "_cells", "_key", "_out", "_zone", "index", "workloads", "zone_block")
 
     def __init__(self, index: int, zone: ZoneState, zone_block: Block | None = None, workloads: Workloads | None = None) -> None:
         self.index = index
@@ -61,12 +62,17 @@ class Encoder:
         self._blocks = ZoneBlocks(zone)
         self._cells = Cells()
         self._out = BytesWriter()
+        self._key: repeats.Key | None = None  # interpreted: of the event's record, if that will be remembered
 
     def encode(self, event: Event, seq: int) -> Record:
         """The record of the event that the zone has applied last."""
         zone = self._zone
         maker = self._blocks
         maker.look()
+        if not COMPILED:
+            record = self._repeat(event, seq)
+            if record is not None:
+                return record
         code = event.code
         cells = self._cells
         cells.start()
@@ -136,8 +142,89 @@ class Encoder:
         else:
             head = _HEAD.pack(seq, event.ts, event.tid, etype.id, zone_id, thread_id, fd_id, files_id, workload_id)
             data = head + cells.packed() + cells.heap.getvalue()
+            if self._key is not None:
+                repeats.remember(self._key, etype, data)
         blocks = (etype, of_zone, of_thread, of_lineage, of_files, of_fd, of_workload)
         return Record(seq, self.index, data, blocks, 0, PRIORITIES[code])
+
+    def _repeat(self, event: Event, seq: int) -> Record | None:
+        """Interpreted: the record, if one that is like it was made before. Else ``_key`` is under what to remember it."""
+        self._key = None
+        plan = repeats.PLANS[event.code]
+        zone = self._zone
+        thread = zone.thread
+        if plan is None or thread is None or thread.totexectime:
+            return None
+        main = thread if thread.tid == thread.pid else thread.main()
+        group = thread.group
+        table = zone.fd_table(thread)
+        if main is None or table is None or group is None:
+            return None
+        fd = zone.fd
+        number = zone.fd_num
+        if zone.event_fd is not fd or (fd is not None and table.map.fds.get(number) is not fd):
+            return None
+        maker = self._blocks
+        of_thread = thread.block
+        if of_thread is None or thread.block_version != thread.version:
+            of_thread = maker.thread(thread)
+        of_lineage = maker.lineage(thread, main)
+        of_files = table.block
+        if of_files is None:
+            of_files = maker.files(table)
+        fd_id = 0
+        of_fd: Block | None = None
+        if fd is not None:
+            of_fd = fd.block
+            if of_fd is None:
+                of_fd = maker.fd(fd)
+            fd_id = of_fd.id
+        params = event.params
+        for index in plan.fds:
+            if index < len(params):
+                given = params[index]
+                # A file other than the event's
+                if len(given) == 8 and given[7] < 0x80 and (fd is None or int.from_bytes(given, "little") != number):
+                    return None
+        cwd = b""
+        for index in plan.paths:
+            if index < len(params) and not params[index].startswith(b"/"):
+                cwd = main.cwd
+        key = (event.code, number, fd_id, zone.fd_name_changed, cwd, tuple(params))
+        known = repeats.REPEATS.get(key)
+        if known is None:
+            self._key = key
+            return None
+        etype = of_zone = of_workload = known.etype
+        zone_id = workload_id = 0
+        zone_block = self.zone_block
+        if zone_block is not None:
+            zone_id = zone_block.id
+            of_zone = zone_block
+        workloads = self.workloads
+        if workloads is not None:
+            of_workload = workloads.of(thread)
+            workload_id = of_workload.id
+        threads = group.alive
+        held = main.fds
+        count = len(held.map.fds) if held is not None else 0
+        limit = main.fdlimit
+        usage = 0
+        if limit > 0:
+            usage = count * 100 // limit if count <= limit else 100
+        previous = zone.prev_ts
+        ts = event.ts
+        try:
+            data = known.pack(
+                seq, ts, event.tid, etype.id, zone_id, of_thread.id, fd_id, of_files.id, workload_id,
+                known.front, of_lineage.id, known.args, event.cpu, known.result, ts - previous if previous else 0, known.file,
+                thread.vmsize_kb, thread.vmrss_kb, thread.vmswap_kb, thread.pfmajor, thread.pfminor,
+                threads, threads if main.is_dead() else threads - 1, count, usage,
+            )  # fmt: skip
+        except StructError:  # a number of 64 bits with the highest of them set
+            return None
+        blocks = (etype, of_zone, of_thread, of_lineage, of_files, of_fd if of_fd is not None else etype, of_workload)
+        return Record(seq, self.index, data + known.rest, blocks, 0, plan.priority)
 
 
 def _thread_cells(cells: Cells, thread: Thread, main: Thread | None, lineage: int) -> None:

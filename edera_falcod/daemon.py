@@ -454,10 +454,13 @@ def run(args: argparse.Namespace) -> int:
     log.configure(config.log.level, config.log.format)
     gc.set_threshold(*GC_THRESHOLDS)
 
+    async def main() -> None:  # grpclib's server takes the loop that runs when it is made
+        await serve(Daemon(config), lambda: config_of(args))
+
     logger: Any = log.get("daemon")
     try:
         with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(serve(Daemon(config), lambda: config_of(args)))
+            runner.run(main())
     except ListenError as error:
         logger.error("cannot start", error=str(error))
         return 1

@@ -220,8 +220,10 @@ def _param(buf: bytes, start: i64, end: i64) -> bytes:
 
 # Interpreted, each byte that is looked at costs as much as a whole parameter does compiled. So an event that is written as Edera's daemon
 # writes it (fields in the order of their numbers, none twice) is read in strides, and what repeats (small parameters, the type with the
-# CPU, the upper part of the time) is known by its bytes. Whatever is different in the least is left to ``_event``.
+# CPU, the upper part of the time; often all that is behind the thread) is known by its bytes. Whatever is different in the least is left to ``_event``.
 
+LONGEST_REST: Final = 256  # bytes of an event from event_length on that are remembered, without the CPU: most have fewer
+MAX_RESTS: Final = 8192  # of these: 4 MB
 LONGEST_PART: Final = 64  # bytes of a ZoneKernelEventParam that is remembered: name, type and what is not a long text
 MAX_PARTS: Final = 8192  # of these: 2 MB
 MAX_TAILS: Final = 4096  # event types times CPUs, as many as there are in zones of usual size
@@ -229,6 +231,7 @@ LONGEST_TAIL: Final = 16  # bytes: three fields of at most 5
 MAX_TOPS: Final = 64  # the upper part of the time changes every 0.27 s; clocks of zones may differ
 _CONTINUED: Final = 0x80808080
 
+_rests: Final[dict[bytes, tuple[int, list[bytes]]]] = {}  # code and parameters, which all events of these bytes share
 _parts: Final[dict[bytes, bytes]] = {}
 _tails: Final[dict[bytes, tuple[int, int, int]]] = {}
 _tops: Final[dict[bytes, int]] = {}
@@ -261,6 +264,16 @@ def _usual(buf: bytes, at: int, end: int) -> Event | None:
                 at += 1
                 if tid >= 0x200000:
                     return None
+        # Last is 10 cpuid, unless it is 0. What is before it is complete without it, if it was once: then these two bytes are a field.
+        last = buf[end - 1]
+        if buf[end - 2] == 0x50 and last < 0x80:
+            rest = buf[at : end - 2]
+        else:
+            rest = buf[at:end]
+            last = 0
+        again = _rests.get(rest)
+        if again is not None:
+            return Event(ts, tid, last, again[0], again[1])
         if buf[at] == 0x20:  # 4 event_length, not needed
             at += 2 if buf[at + 1] < 0x80 else 3
             if buf[at - 1] >= 0x80:
@@ -301,6 +314,10 @@ def _usual(buf: bytes, at: int, end: int) -> Event | None:
         if len(params) > MAX_PARAMS:
             return None
         del params[count:]
+    if len(rest) <= LONGEST_REST and cpu == last:
+        if len(_rests) >= MAX_RESTS:
+            _rests.clear()
+        _rests[rest] = code, params
     return Event(ts, tid, cpu, code, params)
 
 

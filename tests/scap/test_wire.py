@@ -902,6 +902,40 @@ def test_what_is_usual(parts: tuple[bytes, ...], usual: bool) -> None:
         assert want is None
 
 
+@interpreted
+def test_what_is_remembered_of_an_event_with_any_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever stands where the CPU is read without being looked at: in any order, the same event as read in steps."""
+    head = ZONE + TIME + b"\x18\x05"
+    types = [b"\x48" + varint(code) for code in (t.PPME_SYSCALL_CLOSE_X, 0x50, 0x150, 0xD0, 0x2850)]
+    cpus = [b"", b"\x50\x00", b"\x50\x02", b"\x50\x50", b"\x50\x7f", b"\x50\x80", b"\x50\x82\x01", b"\x50\x82\x00", b"\x50\xd0\x50"]
+    cpus += [b"\x50\x50\x50\x02", b"\x50", b"\x50\x50\x05\x05", b"\x40\x50\x50\x02"]
+    messages = [head + RESULT + flags + type + cpu for flags in (b"", b"\x40\x50", b"\x40") for type in (*types, b"") for cpu in cpus]
+    for order in (messages, messages[::-1]):
+        monkeypatch.setattr(wire, "_rests", {})
+        for data in order * 2:
+            try:
+                want = plain(wire._event(data, 0, len(data)))
+            except WireError:
+                want = None
+            event = wire._usual(data, 0, len(data))
+            assert event is None or plain(event) == want
+        assert len(wire._rests) == 2
+
+
+@interpreted
+def test_what_is_remembered_of_events_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "_rests", {})
+    monkeypatch.setattr(wire, "MAX_RESTS", 3)
+    for number in range(8):
+        data = ZONE + TIME + b"\x18\x05\x3a\x03\x1a\x01" + bytes((number,)) + TYPE
+        for _ in range(2):
+            event = wire._usual(data, 0, len(data))
+            assert event is not None and event.params == [bytes((number,))] and 0 < len(wire._rests) <= 3
+    wire._rests.clear()
+    long = ZONE + TIME + b"\x18\x05" + LONG + LONG + TYPE
+    assert wire._usual(long, 0, len(long)) is not None and not wire._rests
+
+
 @pytest.mark.parametrize("way", [False, True], ids=["interpreted", "as compiled"])
 def test_a_reply_of_one_event(way: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The way that nearly all go, and messages that only begin like it."""

@@ -220,7 +220,8 @@ def _param(buf: bytes, start: i64, end: i64) -> bytes:
 
 # Interpreted, each byte that is looked at costs as much as a whole parameter does compiled. So an event that is written as Edera's daemon
 # writes it (fields in the order of their numbers, none twice) is read in strides, and what repeats (small parameters, the type with the
-# CPU, the upper part of the time; often all that is behind the thread) is known by its bytes. Whatever is different in the least is left to ``_event``.
+# CPU, the upper part of the time, often all that is behind the thread) is known by its bytes. Whatever is different in the least is left
+# to ``_event``.
 
 LONGEST_REST: Final = 256  # bytes of an event from event_length on that are remembered, without the CPU: most have fewer
 MAX_RESTS: Final = 8192  # of these: 4 MB

@@ -96,7 +96,7 @@ def _changes(node: ast.AST) -> Iterator[ast.AST]:
         negated = copy.deepcopy(node)
         negated.test = ast.UnaryOp(ast.Not(), negated.test)
         yield negated
-    elif isinstance(node, ast.Return) and node.value is not None:
+    elif isinstance(node, ast.Return) and node.value is not None and ast.unparse(node.value) != "None":
         yield ast.Return(ast.Constant(None))
 
 

@@ -353,7 +353,7 @@ def _tail(data: bytes) -> tuple[int, int, int]:
         if at < end and data[at] == field:
             found[place], at = _varint(data, at + 1, end)
     code = found[1]
-    if at != end or not 0 < end <= LONGEST_TAIL or not 0 <= code < PPM_EVENT_MAX or _NPARAMS[code] >= _SUPERSEDED:
+    if at != end or end > LONGEST_TAIL or not 0 <= code < PPM_EVENT_MAX or _NPARAMS[code] >= _SUPERSEDED:
         raise WireError(UNKNOWN_EVENT)
     if len(_tails) >= MAX_TAILS:
         _tails.clear()

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edera_falcod.edera.proto import control as edera_proto
-from edera_falcod.scap import errors, threads, wire
+from edera_falcod.scap import errors, protobuf, threads, wire
 from edera_falcod.scap import tables as t
 from edera_falcod.scap.capture import CaptureEvent, read_capture
 from edera_falcod.scap.errors import WireError
@@ -323,9 +323,20 @@ def test_same_as_google_when_damaged(data: bytes, more: st.DataObject) -> None:
         except WireError as error:
             assert error.cause in errors.CAUSES
         else:
-            assert data.count(b"\x12") + data.count(b"\x1a") > 1
+            assert members(data) > 1
     else:
         check(data)
+
+
+def members(data: bytes) -> int:
+    """How many members of its oneof a reply has, however their tags are written."""
+    found = 0
+    at = 0
+    while at < len(data):
+        number, at = protobuf.tag(data, at, len(data))
+        found += number in (0x12, 0x1A)
+        at = protobuf.skip(data, at, len(data), number)
+    return found
 
 
 @given(st.binary(max_size=64))
@@ -836,20 +847,53 @@ def test_nearly_all_events_are_read_in_strides() -> None:
 
 
 @interpreted
-def test_what_strides_remember_is_bounded() -> None:
-    for number in range(wire.MAX_PARTS + 10):
-        assert wire._part(bytes((0x1A, 2, number >> 8, number & 0xFF))) == bytes((number >> 8, number & 0xFF))
-    assert len(wire._parts) <= wire.MAX_PARTS
-    for number in range(wire.MAX_TAILS + 10):
-        tail = bytes((0x48, t.PPME_SYSCALL_CLOSE_X, 0x50, number & 0x7F | 0x80, number >> 7))
-        assert wire._tail(tail) == (t.PPME_SYSCALL_CLOSE_X, number, t.EVENTS[t.PPME_SYSCALL_CLOSE_X].nparams)
-    assert len(wire._tails) <= wire.MAX_TAILS
-    for number in range(wire.MAX_TOPS + 10):
-        assert wire._top(bytes((0x80, 0x80, 0x80, 0x80, number))) == number << 56
-    assert len(wire._tops) <= wire.MAX_TOPS
-    before = len(wire._parts)
-    long = b"x" * wire.LONGEST_PART
-    assert wire._part(b"\x1a" + bytes((len(long),)) + long) == long and len(wire._parts) == before
+@pytest.mark.parametrize("kept", ["parts", "tails", "tops"])
+def test_what_strides_remember_is_bounded(kept: str) -> None:
+    """It is remembered up to a number, and then all is forgotten at once."""
+    memories: dict[str, tuple[dict[bytes, Any], int]] = {
+        "parts": (wire._parts, wire.MAX_PARTS), "tails": (wire._tails, wire.MAX_TAILS), "tops": (wire._tops, wire.MAX_TOPS),
+    }  # fmt: skip
+    memory, limit = memories[kept]
+    assert (wire.MAX_PARTS, wire.MAX_TAILS, wire.MAX_TOPS, wire.LONGEST_PART, wire.LONGEST_TAIL) == (8192, 4096, 64, 64, 16)
+    memory.clear()
+    for number in range(limit + 1):
+        assert len(memory) == number
+        if kept == "parts":
+            assert wire._part(bytes((0x1A, 2, number >> 8, number & 0xFF))) == bytes((number >> 8, number & 0xFF))
+        elif kept == "tails":
+            tail = bytes((0x48, t.PPME_SYSCALL_CLOSE_X, 0x50, number & 0x7F | 0x80, number >> 7))
+            assert wire._tail(tail) == (t.PPME_SYSCALL_CLOSE_X, number, t.EVENTS[t.PPME_SYSCALL_CLOSE_X].nparams)
+        else:
+            assert wire._top(bytes((0x80, 0x80, 0x80, 0x80, number))) == number << 56
+    assert len(memory) == 1
+
+
+@interpreted
+def test_strides_remember_what_is_short() -> None:
+    wire._parts.clear()
+    for size in (wire.LONGEST_PART, wire.LONGEST_PART + 1):
+        data = b"x" * (size - 2)
+        assert wire._part(b"\x1a" + bytes((len(data),)) + data) == data
+    assert [len(part) for part in wire._parts] == [wire.LONGEST_PART]
+    longest = b"\x40" + varint(1, 3) + b"\x48" + varint(t.PPME_SYSCALL_CLOSE_X, 5) + b"\x50" + varint(2, 5)
+    assert len(longest) == wire.LONGEST_TAIL
+    assert wire._tail(longest) == (t.PPME_SYSCALL_CLOSE_X, 2, t.EVENTS[t.PPME_SYSCALL_CLOSE_X].nparams)
+    with pytest.raises(WireError):
+        wire._tail(b"\x40" + varint(1, 4) + longest[4:])
+
+
+@interpreted
+def test_ends_of_times_and_events_that_strides_do_not_take() -> None:
+    for top in (b"\x80\x01\x18\x05\x20", b"\x80\x80\x80\x80\x80", b"\x80\x80\x80\x01", b""):
+        with pytest.raises(WireError):
+            wire._top(top)
+    negative = b"\x48" + varint((1 << 64) - 200)
+    for tail in (b"", b"\x40", b"\x48\x00", negative, b"\x48" + varint(t.PPM_EVENT_MAX), b"\x48" + varint(t.PPME_SYSCALL_OPENAT_X)):
+        with pytest.raises(WireError):
+            wire._tail(tail)
+    for info in t.EVENTS:
+        if not info.old and not info.unused:
+            assert wire._tail(b"\x48" + varint(info.code)) == (info.code, 0, info.nparams)
 
 
 ZONE = b"\x0a\x24" + b"z" * 36
@@ -884,6 +928,20 @@ LONG = b"\x3a" + varint(203) + b"\x1a" + varint(200) + b"x" * 200
         ((ZONE, TIME, b"\x18\x05", RESULT), False),  # nothing behind the parameters
         ((ZONE, TIME, b"\x18\x05\x48\xff\x1f"), False),
         ((ZONE, TIME, b"\x18\x05", b"\x3a\x0a\x1a\x09", bytes(8), TYPE), False),
+        ((ZONE, TIME, b"\x18\x05", RESULT * 32, TYPE), True),  # as many as there may be
+        ((ZONE, TIME, b"\x18\x05\x20\x80\x01", RESULT, TYPE), True),
+        ((ZONE, TIME, b"\x18\x05", b"\x3a" + varint(128) + b"\x1a\x7e" + b"x" * 126, TYPE), True),
+        ((ZONE, b"\x10" + varint(0, 9), b"\x18\x05", TYPE), True),
+        ((RESULT, TIME, b"\x18\x05", TYPE), False),  # something else than the zone comes first
+        ((ZONE, b"\x48" + TIME[1:], b"\x18\x05", TYPE), False),  # as long as a time, and none
+        ((ZONE, b"\x10\x05\x20\xa2\x01\xa0\x80\x80\x80\x00\x18\x05", TYPE), False),  # a time and what follows, as long as one
+        # What would be right if the last byte of a number that goes on were its last
+        ((b"\x0a\x80\x01" + b"z" * 127, TIME, b"\x18\x05", TYPE), False),
+        ((ZONE, TIME, b"\x18\x80\x80\x80", TYPE), False),
+        ((ZONE, TIME, b"\x18\x05\x20\xa2\x80", RESULT, TYPE), False),
+        ((ZONE, TIME, b"\x18\x05\x2a\x80\x01" + b"n" * 127, TYPE), False),
+        ((ZONE, TIME, b"\x18\x05\x32\x80\x01" + b"c" * 127, TYPE), False),
+        ((ZONE, TIME, b"\x18\x05", b"\x3a\x85\x80\x1a" + varint(16_385) + bytes(16_385), TYPE), False),
     ],
 )
 def test_what_is_usual(parts: tuple[bytes, ...], usual: bool) -> None:
@@ -934,6 +992,104 @@ def test_what_is_remembered_of_events_is_bounded(monkeypatch: pytest.MonkeyPatch
     wire._rests.clear()
     long = ZONE + TIME + b"\x18\x05" + LONG + LONG + TYPE
     assert wire._usual(long, 0, len(long)) is not None and not wire._rests
+
+
+@interpreted
+@pytest.mark.parametrize("tid", [0, 1, 127, 128, 129, 255, 16_383, 16_384, 16_385, 3 << 14, (1 << 21) - 1])
+def test_threads_that_strides_read(tid: int) -> None:
+    data = ZONE + TIME + b"\x18" + varint(tid) + RESULT + TYPE
+    event = wire._usual(data, 0, len(data))
+    assert event is not None and (event.tid, event.params) == (tid, [bytes(8)])
+    for more in (1 << 21, (1 << 21) + 1, 1 << 30):
+        data = ZONE + TIME + b"\x18" + varint(more) + RESULT + TYPE
+        assert wire._usual(data, 0, len(data)) is None
+
+
+@interpreted
+def test_every_bit_of_a_time() -> None:
+    for bit in range(63):
+        ts = 1 << bit
+        data = ZONE + b"\x10" + varint(ts, 9) + b"\x18\x05" + TYPE
+        event = wire._usual(data, 0, len(data))
+        assert event is not None and event.ts == ts
+    assert {len(top) for top in wire._tops} == {5}
+
+
+@interpreted
+def test_strides_know_again_what_they_have_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = []
+    data = [ZONE + b"\x10" + varint(ts, 9) + b"\x18\x05" + RESULT + TYPE for ts in (0, 1 << 28, (1 << 63) - 1)]
+    for _ in range(2):
+        events += [wire._usual(one, 0, len(one)) for one in data]
+        for name in ("_top", "_part", "_tail"):
+            monkeypatch.delattr(wire, name, raising=False)
+        monkeypatch.setattr(wire, "_rests", {})
+    assert None not in events and [plain(one) for one in events[:3]] == [plain(one) for one in events[3:]]
+
+
+CODE = next(info.code for info in t.EVENTS if not info.old and not info.unused and 8 <= info.code < 128)
+
+
+@interpreted
+@pytest.mark.parametrize("way", [False, True], ids=["interpreted", "as compiled"])
+def test_a_reply_of_one_event_is_not_taken_apart(way: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever its length of one or two bytes is, its member is found without the loop over a reply's fields; interpreted, it is read in
+    strides, and compiled, never."""
+    monkeypatch.setattr(wire, "COMPILED", way)
+    for name in ("tag", "length", "_usual" if way else "_event"):
+        monkeypatch.delattr(wire, name)
+    usual = ZONE + TIME + b"\x18\x05"
+    for size in (0, 1, 60, 61, 62, 63, 64, 65, 66, 67, 68, 69, 70, 127, 128, 4000, 15_000):
+        part = b"\x1a" + varint(size) + b"x" * size
+        data = field(2, usual + b"\x3a" + varint(len(part)) + part + TYPE)
+        event = parse_reply(data, 0, len(data))
+        assert isinstance(event, Event) and event.params == [b"x" * size]
+    if way:
+        event = parse_reply(bytes((0x12, 2, 0x48, CODE)), 0, 4)
+        assert isinstance(event, Event) and event.code == CODE
+
+
+def test_replies_that_only_look_like_one_event() -> None:
+    """Lengths of three bytes, of which two would do as well, and replies of less than four bytes."""
+    assert refused(b"\x12\x80\x80\x00") == errors.OLD_EVENT
+    assert refused(b"\x12\x85\x80\x01" + bytes(16_388)) == errors.TRUNCATED
+    for short in (b"", b"\x12", b"\x12\x80", b"\x12\x80\x80"):  # where the buffer ends
+        with pytest.raises(WireError):
+            parse_reply(b"\xff" * 8 + short, 8, 8 + len(short))
+
+
+@interpreted
+def test_what_is_short_is_read_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a call: numbers, tags and lengths of one byte, and parameters of a name, a type and data."""
+    for called in ("tag", "length", "skip", "_varint", "_param"):
+        monkeypatch.delattr(wire, called)
+    for size in (0, 1, 5, 60, 127):
+        short = min(size, 58)
+        part = b"\x0a" + bytes((short,)) + b"n" * short + b"\x10\x7f\x1a" + bytes((short,)) + b"x" * short
+        data = b"\x08\x01\x10\x7f\x18\x00\x2a" + bytes((size,)) + b"e" * size + b"\x3a" + bytes((len(part),)) + part
+        data += bytes((0x48, CODE, 0x50, 0x7F))
+        event = wire._event(data, 0, len(data))
+        assert (event.ts, event.tid, event.code, event.cpu) == (127, 0, CODE, 127)
+        assert event.params == [b"x" * short][: t.EVENTS[CODE].nparams]
+
+
+@interpreted
+def test_a_parameter_is_read_in_place_whatever_is_in_front(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(wire, "tag")
+    assert wire._param(b"\x08\x01\x1a\x02ab", 0, 6) == b"ab"
+
+
+@pytest.mark.parametrize(
+    ("part", "cause"),
+    [
+        (b"\x0a\x80\x01" + b"n" * 127 + b"\x10\x05\x1a\x01x", errors.TAG),
+        (b"\x0a\x01n\x10\x80\x1a\x01x", errors.TAG),
+        (b"\x0a\x01n\x10\x05\x1a\x80\x01" + b"x" * 127, errors.TRUNCATED),
+    ],
+)
+def test_numbers_of_a_parameter_that_go_on(part: bytes, cause: str) -> None:
+    """Each would be right if the first byte of its number were the last."""
+    assert refused(field(2, field(7, part) + b"\x48" + varint(t.PPME_SYSCALL_CLOSE_X))) == cause
 
 
 @pytest.mark.parametrize("way", [False, True], ids=["interpreted", "as compiled"])

@@ -46,10 +46,10 @@ RATE_MEMORY: Final = 5.0  # seconds over which a zone's rate is averaged
 class ZonePipeline:
     """One zone. ``refused_snapshots`` counts snapshots that could not be read, ``imported`` those that could, ``import_time`` the
     seconds that the last one took. ``skew``: ns that the zone's clock is ahead of ours (behind: below 0), by its newest events within a
-    second; what events take to come makes it look behind. None: no event yet. ``codes``: events received by code."""
+    second; what events take to come makes it look behind. None: no event yet."""
 
     __slots__ = (
-        "_ahead", "_drops", "_log", "_loss_at", "_loss_pending", "_rate_count", "_ring", "_wall", "account", "codes", "encoder",
+        "_ahead", "_drops", "_log", "_loss_at", "_loss_pending", "_rate_count", "_ring", "_wall", "account", "encoder",
         "import_time", "imported", "info", "intake", "rate", "refused_snapshots", "seeded", "skew", "state", "stream_state", "tainted",
         "told",
         "workloads",
@@ -66,7 +66,6 @@ class ZonePipeline:
         self.workloads = Workloads(attribution, host) if attribution is not None else None
         self.encoder = Encoder(self.account.index, self.state, None, self.workloads)
         self.intake = Intake(ring, self.account, self.state, self.encoder)
-        self.codes = self.intake.codes
         self.info = info
         self.told: tuple[list[WorkloadInfo], tuple[str, ...]] = ([], ())  # of workloads: the last ones, and the keys of annotations
         self.stream_state = State.DISCOVERED
@@ -83,6 +82,11 @@ class ZonePipeline:
         self._ahead: int | None = None
         self.skew: int | None = None
         self.change(info)
+
+    @property
+    def codes(self) -> list[int]:
+        """Events received by code; a new list."""
+        return self.intake.codes
 
     def change(self, info: ZoneInfo) -> None:
         """What the host says of the zone is now this."""

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import Final, final
 
+from librt.vecs import vec
+from mypy_extensions import i64
+
 from ..fields.priority import PRIORITIES
 from ..fields.record import Encoder
 from ..scap.errors import WireError
@@ -27,21 +30,26 @@ FAULT: Final = 3  # an error of ours, ``error``; counted, and the state may be w
 @final
 class Intake:
     """One zone. ``why``: why ``take`` has ended, with ``cause`` or ``error`` and ``code``, the event's code, -1 where there is none yet.
-    ``hotplug``: a CPU hotplug event came; the caller sets it back. ``codes``: events received by code."""
+    ``hotplug``: a CPU hotplug event came; the caller sets it back."""
 
-    __slots__ = ("_account", "_encoder", "_ring", "_state", "cause", "code", "codes", "error", "hotplug", "why")
+    __slots__ = ("_account", "_codes", "_encoder", "_ring", "_state", "cause", "code", "error", "hotplug", "why")
 
     def __init__(self, ring: Ring, account: ZoneAccount, state: ZoneState, encoder: Encoder) -> None:
         self._ring = ring
         self._account = account
         self._state = state
         self._encoder = encoder
-        self.codes: list[int] = [0] * PPM_EVENT_MAX
+        self._codes: vec[i64] = vec[i64]([0] * PPM_EVENT_MAX)
         self.why = DONE
         self.cause = ""
         self.code = -1
         self.error: Exception | None = None
         self.hotplug = False
+
+    @property
+    def codes(self) -> list[int]:
+        """Events received by code; a new list."""
+        return list(self._codes)
 
     def take(self, batch: list[bytes], start: int) -> int:
         """The messages from ``start`` on. Returns the index of the message that ended it, or ``len(batch)``."""
@@ -49,7 +57,7 @@ class Intake:
         account = self._account
         state = self._state
         encoder = self._encoder
-        codes = self.codes
+        codes = self._codes
         count = len(batch)
         self.why = DONE
         self.error = None
@@ -68,7 +76,7 @@ class Intake:
                 account.last_ts = event.ts
                 code = event.code
                 self.code = code
-                codes[code] = codes[code] + 1  # += would look the way to add up at run time
+                codes[code] += 1
                 if code == PPME_CPU_HOTPLUG_E:
                     self.hotplug = True
                 state.apply(event)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from librt.strings import read_i32_le
 from mypy_extensions import i64
 
 from .errors import EMPTY, OLD_EVENT, TIMESTAMP, TOO_LONG, TOO_MANY_FIELDS, TOO_MANY_PARAMS, TRUNCATED, UNKNOWN_EVENT, VARINT, WireError
@@ -30,6 +31,12 @@ MAX_FIELDS: Final = 1024  # of a reply: there is one, and newer zones may have a
 MAX_TIMESTAMP: Final = (1 << 63) - 1  # ns; the year 2262
 
 _SIGN: Final[i64] = -(1 << 63)
+
+# Four bytes as a number, of which two are tags and two numbers below 128: event_params (7), its length, param_name (1), its length; and
+# param_type (2), its number, param_data (3), its length
+_SHAPE: Final[i64] = 0x80FF80FF
+_PARAM_HEAD: Final[i64] = 0x000A003A
+_PARAM_TAIL: Final[i64] = 0x001A0010
 
 # Number of parameters by event code, or that there is no such event, or that it is superseded
 _NO_EVENT: Final = 255
@@ -90,8 +97,9 @@ def parse_reply(buf: bytes, start: int, end: int) -> Event | SnapshotReader:
 
 
 def _event(buf: bytes, start: i64, end: i64) -> Event:
-    """ZoneKernelSyscallEvent. Tags, lengths and numbers of one byte, which nearly all are, are read in place, and so is a parameter that
-    consists of a name, a type and short data: a call costs more than they do."""
+    """ZoneKernelSyscallEvent. Tags, lengths and numbers of one byte, which nearly all are, are read in place: a call costs more than they
+    do. Compiled, a parameter that consists of a name, a type and short data is known by four bytes at its start and four before its data.
+    """
     i = start
     ts: i64 = 0
     tid: i64 = 0
@@ -100,6 +108,17 @@ def _event(buf: bytes, start: i64, end: i64) -> Event:
     longest: i64 = 0
     params: list[bytes] = []
     while i < end:
+        if COMPILED and end - i > 8:
+            word = i64(read_i32_le(buf, i))
+            if word & _SHAPE == _PARAM_HEAD and len(params) < MAX_PARAMS:
+                stop = i + 2 + (word >> 8 & 0x7F)
+                at = i + 4 + (word >> 24 & 0x7F)
+                if at + 4 <= stop and stop <= end:
+                    word = i64(read_i32_le(buf, at))
+                    if word & _SHAPE == _PARAM_TAIL and at + 4 + (word >> 24 & 0x7F) == stop:
+                        params.append(buf[at + 4 : stop])
+                        i = stop
+                        continue
         field: i64 = buf[i]
         i += 1
         if field >= 0x80 or field < 8:
@@ -118,19 +137,9 @@ def _event(buf: bytes, start: i64, end: i64) -> Event:
             if field == 0x3A:  # 7 event_params
                 if len(params) >= MAX_PARAMS:
                     raise WireError(TOO_MANY_PARAMS)
-                stop = i + size
-                at = stop
-                if size >= 6 and buf[i] == 0x0A and buf[i + 1] < 0x80:  # 1 param_name
-                    at = i + 2 + buf[i + 1]
-                given: i64 = 0x80
-                if at + 4 <= stop and buf[at] == 0x10 and buf[at + 1] < 0x80 and buf[at + 2] == 0x1A:
-                    given = buf[at + 3]
-                if given < 0x80 and at + 4 + given == stop:
-                    data = buf[at + 4 : stop]
-                else:
-                    data = _param(buf, i, stop)
-                    given = len(data)
+                data = _param(buf, i, i + size)
                 params.append(data)
+                given: i64 = len(data)
                 if given > longest:
                     longest = given
             i += size

@@ -312,7 +312,9 @@ async def test_a_handshake_that_drips_is_not_waited_for(tmp_path: Path, monkeypa
                 break
             writer.write(bytes([byte]))
             await asyncio.sleep(0.02)
-        assert await asyncio.wait_for(ended, 5) == b"" and daemon.server.broken == 1
+        with contextlib.suppress(ConnectionError):  # a byte may have been on its way
+            assert await asyncio.wait_for(ended, 5) == b""
+        assert daemon.server.broken == 1
         writer.close()
 
 

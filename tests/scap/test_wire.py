@@ -981,17 +981,44 @@ def test_what_is_remembered_of_an_event_with_any_cpu(monkeypatch: pytest.MonkeyP
 
 
 @interpreted
+def test_an_event_is_known_by_what_is_behind_its_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once it was read, with whatever CPU: nothing of it is looked at again."""
+    monkeypatch.setattr(wire, "_rests", {})
+    head = ZONE + TIME + b"\x18\x05"
+    rest = b"\x20\x22" + RESULT + TYPE[:-2]
+    other = b"\x20\x22" + RESULT + RESULT + TYPE[:-2]
+    for data in (rest + b"\x50\x02", other, rest + b"\x50\x82\x01", rest + b"\x50\x03"):  # a CPU of two bytes does not count
+        assert wire._usual(head + data, 0, len(head + data)) is not None
+    assert list(wire._rests) == [rest, other]
+    for name in ("_part", "_tail"):
+        monkeypatch.delattr(wire, name)
+    for name in ("_parts", "_tails"):
+        monkeypatch.setattr(wire, name, {})
+    for cpu in (0, 2, 0x50, 0x7F):
+        for known, params in ((rest, 1), (other, 2)):
+            data = head + known + bytes((0x50, cpu))
+            event = wire._usual(data, 0, len(data))
+            assert event is not None
+            assert (event.tid, event.cpu, event.code, event.params) == (5, cpu, t.PPME_SYSCALL_CLOSE_X, [bytes(8)] * params)
+    event = wire._usual(head + rest, 0, len(head + rest))
+    assert event is not None and (event.cpu, event.params) == (0, [bytes(8)])
+
+
+@interpreted
 def test_what_is_remembered_of_events_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (wire.LONGEST_REST, wire.MAX_RESTS) == (256, 8192)
     monkeypatch.setattr(wire, "_rests", {})
     monkeypatch.setattr(wire, "MAX_RESTS", 3)
-    for number in range(8):
+    for number, kept in enumerate((1, 2, 3, 1, 2, 3, 1)):
         data = ZONE + TIME + b"\x18\x05\x3a\x03\x1a\x01" + bytes((number,)) + TYPE
         for _ in range(2):
             event = wire._usual(data, 0, len(data))
-            assert event is not None and event.params == [bytes((number,))] and 0 < len(wire._rests) <= 3
-    wire._rests.clear()
-    long = ZONE + TIME + b"\x18\x05" + LONG + LONG + TYPE
-    assert wire._usual(long, 0, len(long)) is not None and not wire._rests
+            assert event is not None and event.params == [bytes((number,))] and len(wire._rests) == kept
+    for longer, kept in ((1, 0), (0, 1)):
+        wire._rests.clear()
+        size = wire.LONGEST_REST + longer - len(TYPE[:-2]) - 6
+        data = ZONE + TIME + b"\x18\x05\x3a" + varint(size + 3) + b"\x1a" + varint(size) + b"x" * size + TYPE
+        assert wire._usual(data, 0, len(data)) is not None and len(wire._rests) == kept
 
 
 @interpreted

@@ -57,11 +57,26 @@ OPERATORS: Final[dict[type[ast.operator], type[ast.operator]]] = {
 
 
 class Mutant(NamedTuple):
-    """``name``: function and change, which stays the same when lines move; ``tree``: the whole module."""
+    """``name``: function and change, which stays the same when lines move; ``path``: the node that ``change`` takes the place of."""
 
     name: str
     line: int
-    tree: ast.Module
+    path: tuple[tuple[str, int | None], ...] = ()
+    change: ast.AST | None = None
+
+    def of(self, source: str) -> ast.Module:
+        """The whole module."""
+        tree = ast.parse(source)
+        if self.change is not None:
+            target: Any = tree
+            for field, index in self.path[:-1]:
+                target = getattr(target, field) if index is None else getattr(target, field)[index]
+            field, index = self.path[-1]
+            if index is None:
+                setattr(target, field, self.change)
+            else:
+                getattr(target, field)[index] = self.change
+        return ast.fix_missing_locations(tree)
 
 
 def _another(value: Any) -> Any:
@@ -116,22 +131,13 @@ def mutants(module: ModuleType) -> list[Mutant]:
             return
         if path and not (scope == "" and isinstance(node, ast.Assign | ast.AnnAssign | ast.Expr)):
             for change in _changes(node):
-                tree = ast.parse(source)
-                target: Any = tree
-                for field, index in path[:-1]:
-                    target = getattr(target, field) if index is None else getattr(target, field)[index]
-                field, index = path[-1]
                 change = ast.copy_location(change, node)
-                if index is None:
-                    setattr(target, field, change)
-                else:
-                    getattr(target, field)[index] = change
                 short = [" ".join(ast.unparse(ast.fix_missing_locations(one)).split())[:90] for one in (node, change)]
                 name = f"{scope or 'module'}: {short[0]} -> {short[1]}"
                 names[name] = names.get(name, 0) + 1
                 if names[name] > 1:
                     name += f" #{names[name]}"
-                found.append(Mutant(name, getattr(node, "lineno", 0), ast.fix_missing_locations(tree)))
+                found.append(Mutant(name, getattr(node, "lineno", 0), path, change))
         for field, value in ast.iter_fields(node):
             if field in ("annotation", "returns", "decorator_list", "bases") or (field == "target" and scope == ""):
                 continue
@@ -171,6 +177,7 @@ class Runner:
 
     def __init__(self, module: ModuleType, chosen: list[Mutant], reasons: dict[str, str]) -> None:
         self._module = module
+        self._source = Path(str(module.__file__)).read_text()
         self._chosen = chosen
         self._reasons = reasons
         self.survivors: set[str] = set()
@@ -178,8 +185,7 @@ class Runner:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        unchanged = Mutant("none", 0, ast.parse(Path(str(self._module.__file__)).read_text()))
-        times = self._tests(session, unchanged)
+        times = self._tests(session, Mutant("none", 0))
         assert times is not None and len(times) == len(session.items), "the tests fail without a mutant"
         session.items.sort(key=lambda item: times[item.nodeid])
         for mutant in self._chosen:
@@ -199,7 +205,7 @@ class Runner:
                 for number in range(3):
                     os.dup2(null, number)
                 resource.setrlimit(resource.RLIMIT_CPU, (LIMIT, LIMIT))
-                exchange(self._module, mutant.tree)
+                exchange(self._module, mutant.of(self._source))
                 times: dict[str, float] = {}
                 for item, following in itertools.zip_longest(session.items, session.items[1:]):
                     started = time.monotonic()

@@ -98,8 +98,7 @@ def parse_reply(buf: bytes, start: int, end: int) -> Event | SnapshotReader:
 
 def _event(buf: bytes, start: i64, end: i64) -> Event:
     """ZoneKernelSyscallEvent. Tags, lengths and numbers of one byte, which nearly all are, are read in place: a call costs more than they
-    do. Compiled, a parameter that consists of a name, a type and short data is known by four bytes at its start and four before its data.
-    """
+    do. A parameter that consists of a name, a type and short data is known by four bytes at its start and four before its data."""
     i = start
     ts: i64 = 0
     tid: i64 = 0
@@ -108,7 +107,7 @@ def _event(buf: bytes, start: i64, end: i64) -> Event:
     longest: i64 = 0
     params: list[bytes] = []
     while i < end:
-        if COMPILED and end - i > 8:
+        if end - i > 8:
             word = i64(read_i32_le(buf, i))
             if word & _SHAPE == _PARAM_HEAD and len(params) < MAX_PARAMS:
                 stop = i + 2 + (word >> 8 & 0x7F)

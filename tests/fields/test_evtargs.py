@@ -17,6 +17,7 @@ from edera_falcod.scap.schema import EventInfo, ParamInfo
 from edera_falcod.state import fd as fdmod
 from edera_falcod.state import threadtable
 from edera_falcod.state.fd import Fd
+from edera_falcod.state.thread import Thread
 
 from .golden import World, look
 
@@ -394,3 +395,51 @@ def test_texts_are_the_same_compiled(path: bytes, monkeypatch: pytest.MonkeyPatc
     known = args(world.happen(tables.PPME_SYSCALL_CHDIR_X, params))
     monkeypatch.setattr(evtargs, "COMPILED", True)
     assert args(world.happen(tables.PPME_SYSCALL_CHDIR_X, params)) == known
+
+
+ERROR = -2  # ENOENT
+
+CASES: list[tuple[int, list[bytes], int]] = [
+    (tables.PPME_GENERIC_X, [b"\x07\0", b"\x08\0"], 1),
+    (tables.PPME_SYSCALL_READ_X, [i64(1), b"x", i64(0), u32(7)], 1),  # the event's own file
+    (tables.PPME_SYSCALL_DUP2_X, [i64(1), i64(0), i64(1)], 1),  # files under other numbers
+    (tables.PPME_SYSCALL_READ_X, [i64(1), b"x", i64(77), u32(7)], 1),  # a file that nobody knows
+    (tables.PPME_SYSCALL_OPENAT_2_X, [i64(ERROR), i64(tables.PPM_AT_FDCWD), b"/a\0", u32(1), u32(0), u32(0), i64(0)], 1),
+    (tables.PPME_SYSCALL_OPENAT_2_X, [i64(ERROR), i64(0), b"a\0", u32(1), u32(0), u32(0), i64(0)], 4711),  # a thread that nobody knows
+    (tables.PPME_SYSCALL_LSEEK_X, [i64(1 << 40), i64(0), i64(-5), b"\x01"], 1),
+    (tables.PPME_SYSCALL_LSEEK_X, [b"short", b"", i64(1 << 62)], 1),
+    (tables.PPME_SYSCALL_KILL_X, [i64(0), i64(1), b"\x09"], 1),
+]
+
+
+@pytest.mark.parametrize(("code", "params", "tid"), CASES)
+def test_parameters_are_the_same_compiled(code: int, params: list[bytes], tid: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made for the first time and found again, with numbers of the same place in between."""
+    forms = ["evt.args", *[f"evt.{kind}.{param.name.decode()}" for param in tables.EVENTS[code].params for kind in ("arg", "rawarg")]]
+    world = World()
+    known = [look(world.happen(code, params, tid), form) for form in forms]
+    monkeypatch.setattr(evtargs, "COMPILED", True)
+    others = [i64(evtargs.RECENT | 1 << 6) if len(param) == 8 else param for param in params]
+    for given in (params, params, others, params):
+        view = World().happen(code, given, tid)
+        if given is params:
+            assert [look(view, form) for form in forms] == known
+
+
+def test_an_event_of_nobody_names_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    world.zone.thread = None
+    for way in (False, True):
+        monkeypatch.setattr(evtargs, "COMPILED", way)
+        assert evtargs._fd_shown(PLANS[tables.PPME_SYSCALL_CLOSE_X][1], 0, world.zone) is None
+
+
+def test_a_thread_without_a_process_has_no_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    world.zone.thread = Thread(4711, 4712, 1)
+    world.zone.thread.flags |= tables.PPM_CL_CLONE_FILES
+    plan = PLANS[tables.PPME_SYSCALL_CLOSE_X][1]
+    for way in (False, True):
+        monkeypatch.setattr(evtargs, "COMPILED", way)
+        shown = evtargs._fd_shown(plan, 5, world.zone)
+        assert shown is not None and shown.text == b"5" and shown.arg == b"5"

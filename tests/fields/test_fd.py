@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from edera_falcod.fields import fd as fd_module
 from edera_falcod.fields import fdlist
-from edera_falcod.fields.fd import is_local
+from edera_falcod.fields.fd import collapse, is_local
 from edera_falcod.scap import tables as t
 from edera_falcod.state.zone import ZoneState
 from tests.state.support import (
@@ -43,10 +44,19 @@ def test_which_addresses_are_local() -> None:
     ("name", "directory", "filename"),
     [(b"/a/b", "/a", "b"), (b"/a", "/", "a"), (b"/a/", "/a/", "/a/"), (b"plain", "/", "/"), (b"", "/", "/"), (b"/", "/", "/")],
 )
-def test_directories_and_names_of_files(name: bytes, directory: str, filename: str) -> None:
+@pytest.mark.parametrize("way", [False, True], ids=["interpreted", "as compiled"])
+def test_directories_and_names_of_files(monkeypatch: pytest.MonkeyPatch, way: bool, name: bytes, directory: str, filename: str) -> None:
+    monkeypatch.setattr(fd_module, "COMPILED", way)
     watch = Watch(zone_of(told(1, ptid=0), told(10, fds=[told_fd(5, t.SCAP_FD_FILE_V2, name=name)])))
     watch.see(event(t.PPME_SYSCALL_READ_X, 10, res=1, fd=5, size=1, data=b"x"))
     assert (watch.value("fd.directory"), watch.value("fd.filename")) == (directory, filename)
+
+
+@pytest.mark.parametrize("way", [False, True], ids=["interpreted", "as compiled"])
+def test_repeated_slashes_are_one(monkeypatch: pytest.MonkeyPatch, way: bool) -> None:
+    monkeypatch.setattr(fd_module, "COMPILED", way)
+    for path, one in ((b"", b""), (b"/", b"/"), (b"//", b"/"), (b"a/b/", b"a/b/"), (b"///a////b//", b"/a/b/")):
+        assert collapse(path) == one
 
 
 def test_layers_and_directories() -> None:

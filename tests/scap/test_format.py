@@ -234,3 +234,10 @@ def test_memo_dictionaries_are_bounded() -> None:
     assert len(fmt._address4_memo) <= fmt.MAX_MEMO
     assert len(fmt._address6_memo) <= fmt.MAX_MEMO
     assert len(fmt._day_memo) <= fmt.MAX_MEMO
+
+
+def test_the_same_string_again_is_the_same_text() -> None:
+    data = b"abc\0def"
+    first = fmt.charbuf(data)
+    assert first == b"abc" and fmt.charbuf(data) is first
+    assert fmt.charbuf(b"") == fmt.charbuf(b"(NULL)\0") == b"<NA>" and fmt.charbuf(data) == first

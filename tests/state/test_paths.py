@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from edera_falcod.state import paths
 from edera_falcod.state.limits import MAX_PATH
-from edera_falcod.state.paths import TOO_LONG, concatenate
+from edera_falcod.state.paths import TOO_LONG, concatenate, shown
 
 
 @pytest.mark.parametrize(
@@ -100,3 +100,13 @@ def test_what_is_remembered_has_an_end() -> None:
         for _ in range(2):
             assert concatenate(b"/home/", b"./%d" % number) == b"/home/%d" % number
     assert 0 < len(paths._memo) <= paths.MAX_MEMO
+
+
+def test_what_is_shown_is_safe_and_made_once() -> None:
+    assert concatenate(b"/d/", b"a\x01b") == b"/d/a\x01b"
+    first = shown(b"/d/", b"a\x01b")
+    assert first == b"/d/a\xef\xbf\xbdb" and shown(b"/d/", b"a\x01b") is first
+    assert shown(b"/d/", b"other") == b"/d/other" and shown(b"/e/", b"other") == b"/e/other"
+    # What is not kept
+    assert shown(b"/d/", b"") == b"" and shown(b"/", b"a" * MAX_PATH) == TOO_LONG
+    assert shown(b"/d/", b"a\x01b") == first

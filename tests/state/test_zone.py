@@ -7,6 +7,7 @@ import pytest
 from edera_falcod.scap import tables as t
 from edera_falcod.scap.event import Event
 from edera_falcod.state import params, threadtable
+from edera_falcod.state import zone as zone_module
 from edera_falcod.state.fd import Fd
 from edera_falcod.state.limits import MAX_FDS, MAX_SHARED_CGROUPS, PURGE_INTERVAL
 from edera_falcod.state.preparation import BIRTH, DEATH, ENTER, EXIT, FD_POSITION, HAS_FD, LOOKUP, NOBODY, PREPARATION, USES_FD
@@ -318,3 +319,20 @@ def test_files_of_a_thread_are_its_process_s() -> None:
     kind, fd.kind = fd.kind, t.SCAP_FD_FIFO
     zone.fd_changed(kind)
     assert files_of(zone, 22).kinds == {t.SCAP_FD_FIFO: 1}
+
+
+def test_runs_of_events_find_their_threads_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last one found is found without the table, but not when the table has changed."""
+    monkeypatch.setattr(zone_module, "COMPILED", True)
+    zone = small_zone()
+    first = thread_of(zone, 10)
+    for _ in range(2):
+        feed(zone, closed(10, 77))
+        assert zone.thread is first
+    feed(zone, closed(1, 77), closed(10, 77))
+    assert zone.thread is first
+    zone.table.remove(10, START)
+    feed(zone, event(t.PPME_PROCINFO_E, 10, cpu_usr=1, cpu_sys=1))
+    assert zone.thread is None
+    feed(zone, closed(10, 77))
+    assert zone.thread is not None and zone.thread is not first and zone.thread is zone.threads[10]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edera_falcod.fields import evtargs, slots
+from edera_falcod.fields import evtargs, record, slots
 from edera_falcod.fields.evtargs import PLANS, fd_text, shown_l4proto, type_char
 from edera_falcod.fields.reader import BINARY, RAW_BYTES, EventView
 from edera_falcod.scap import tables
@@ -418,11 +418,12 @@ def test_parameters_are_the_same_compiled(code: int, params: list[bytes], tid: i
     forms = ["evt.args", *[f"evt.{kind}.{param.name.decode()}" for param in tables.EVENTS[code].params for kind in ("arg", "rawarg")]]
     world = World()
     known = [look(world.happen(code, params, tid), form) for form in forms]
-    monkeypatch.setattr(evtargs, "COMPILED", True)
+    for module in (evtargs, record):
+        monkeypatch.setattr(module, "COMPILED", True)
     others = [i64(evtargs.RECENT | 1 << 6) if len(param) == 8 else param for param in params]
-    for given in (params, params, others, params):
-        view = World().happen(code, given, tid)
-        if given is params:
+    for sent in (params, params, others, params):
+        view = World().happen(code, sent, tid)
+        if sent is params:
             assert [look(view, form) for form in forms] == known
 
 

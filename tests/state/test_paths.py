@@ -110,3 +110,8 @@ def test_what_is_shown_is_safe_and_made_once() -> None:
     # What is not kept
     assert shown(b"/d/", b"") == b"" and shown(b"/", b"a" * MAX_PATH) == TOO_LONG
     assert shown(b"/d/", b"a\x01b") == first
+
+
+def test_what_was_put_together_lately_is_known() -> None:
+    for path, joined in ((b"./a", b"/d/a"), (b"../b", b"/b"), (b"./a", b"/d/a"), (b"../b", b"/b")):
+        assert concatenate(b"/d/", path) == joined

@@ -1087,7 +1087,8 @@ def test_replies_that_only_look_like_one_event() -> None:
 
 @interpreted
 def test_what_is_short_is_read_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a call: numbers, tags and lengths of one byte, and parameters of a name, a type and data."""
+    """As compiled, without a call: numbers, tags and lengths of one byte, and parameters of a name, a type and data."""
+    monkeypatch.setattr(wire, "COMPILED", True)
     for called in ("tag", "length", "skip", "_varint", "_param"):
         monkeypatch.delattr(wire, called)
     for size in (0, 1, 5, 60, 127):

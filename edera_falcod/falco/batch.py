@@ -17,7 +17,6 @@ import struct
 from typing import Final, final
 
 from librt.strings import BytesWriter, write_i32_le, write_i64_le
-from mypy_extensions import i32
 
 from ..fields.blocks import Numbers
 from ..state.block import Block
@@ -100,13 +99,12 @@ class Batcher:
             if full:
                 break  # the rest of its blocks, and the event, come with the next frame
             data = record.data
-            write_i32_le(out, i32(_EVENT_WORD | len(data)))
+            write_i32_le(out, _EVENT_WORD | len(data))
             out.write(data)
-            consumer.take()
+            record = consumer.send(record)
             count += 1
             if len(out) > FRAME_TARGET or count == FRAME_EVENTS:
                 break
-            record = queue.next()
         if self._young_bytes > self._budget >> 1 or len(self._young) > BLOCK_COUNT >> 1:
             self._turn()
         self._close(redelivered)
@@ -160,7 +158,7 @@ class Batcher:
             stack.pop()
             data = top.data
             if self._old.pop(top.id, -1) < 0:
-                write_i32_le(out, i32(_DEFINE_WORD | (len(data) + 9)))
+                write_i32_le(out, _DEFINE_WORD | (len(data) + 9))
                 write_i64_le(out, top.id)
                 out.append(top.kind)
                 out.write(data)

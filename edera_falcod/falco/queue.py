@@ -36,20 +36,29 @@ class Queue:
         records = self._records
         return records[at] if at < len(records) else None
 
-    def send(self) -> None:
-        """The first that waits is on its way."""
-        self._next += 1
+    def send(self) -> Record | None:
+        """The first that waits is on its way. Returns the one behind it."""
+        at = self._next + 1
+        self._next = at
+        records = self._records
+        return records[at] if at < len(records) else None
 
     def oldest(self) -> Record | None:
         """The first of those that were sent and are not acknowledged; None if there is none."""
         at = self._first
         return self._records[at] if at < self._next else None
 
-    def acknowledge(self) -> None:
-        """The oldest is done."""
-        self._records[self._first] = None
-        self._first += 1
-        self._tidy()
+    def acknowledge(self) -> Record | None:
+        """The oldest is done. Returns the one behind it."""
+        records = self._records
+        at = self._first
+        records[at] = None
+        at += 1
+        self._first = at
+        if at >= SLACK:
+            self._tidy()
+            at = self._first
+        return records[at] if at < self._next else None
 
     def rewind(self) -> list[Record]:
         """What was sent waits again; returns it."""

@@ -156,31 +156,41 @@ class Consumer:
     def take(self) -> Record | None:
         """The next record to send, now unacknowledged; None if nothing waits."""
         record = self.queue.next()
-        if record is None:
-            return None
-        self.queue.send()
-        share = self._held(record)
+        if record is not None:
+            self.send(record)
+        return record
+
+    def send(self, record: Record) -> Record | None:
+        """The next record to send, which is ``record``, is now unacknowledged. Returns the one behind it."""
+        share = self._share
+        if share is None or record.zone != self._known:
+            share = self._held(record)
         share.waiting -= 1
         share.unacknowledged += 1
-        if record.seq <= self.sent:
+        seq = record.seq
+        if seq <= self.sent:
             share.redelivered += 1
         else:
-            self.sent = record.seq
-        self.due = record.seq + 1
-        return record
+            self.sent = seq
+        self.due = seq + 1
+        return self.queue.send()
 
     def acknowledge(self, seq: int) -> bool:
         """This record and all before are done; False if the consumer claims what it was not sent on this connection."""
         if seq >= self.due:
             return False
         queue = self.queue
-        while (record := queue.oldest()) is not None and record.seq <= seq:
-            queue.acknowledge()
-            share = self._held(record)
+        record = queue.oldest()
+        while record is not None and record.seq <= seq:
+            share = self._share
+            if share is None or record.zone != self._known:
+                share = self._held(record)
             share.unacknowledged -= 1
             share.acknowledged += 1
-            share.bytes -= record.size
-            self.bytes -= record.size
+            size = record.size
+            share.bytes -= size
+            self.bytes -= size
+            record = queue.acknowledge()
         if seq > self.acknowledged:
             self.acknowledged = seq
         return True
@@ -325,9 +335,9 @@ class Ring:
         record.size = size
         taken = 0
         for consumer in self._list:
-            share = consumer.share_of(record.zone)
-            if share is None:
-                share = consumer.share(zone)
+            share = consumer._share
+            if share is None or consumer._known != zone.index:
+                share = consumer.share_of(zone.index) or consumer.share(zone)
             if not fits:
                 share.drop(TOO_LARGE)
                 consumer.dropped += 1

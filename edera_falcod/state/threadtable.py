@@ -25,6 +25,7 @@ from .limits import (
     PURGE_IDLE,
     PURGE_INTERVAL,
     RECENTLY_EXITED,
+    SET_BACK,
     Counters,
 )
 from .thread import EMPTY, Group, Strings, Thread
@@ -353,7 +354,7 @@ class ThreadTable:
             self.next_purge = ts + PURGE_FIRST
             return
         if ts <= self.next_purge:
-            if ts < self.next_purge - PURGE_INTERVAL - PURGE_FIRST:  # the zone's clock was set back
+            if ts < self.next_purge - SET_BACK:  # the zone's clock was set back
                 self.next_purge = ts + PURGE_INTERVAL
             return
         self.next_purge = ts + PURGE_INTERVAL

@@ -21,7 +21,7 @@ from . import snapshot
 from .fd import Fd
 from .fdtable import FdTable
 from .interfaces import Interfaces
-from .limits import MAX_SHARED_CGROUPS, Counters
+from .limits import MAX_SHARED_CGROUPS, SET_BACK, Counters
 from .params import i64
 from .preparation import BIRTH, DEATH, ENTER, EXIT, FD_POSITION, HAS_FD, LOOKUP, NOBODY, PREPARATION, USES_FD
 from .registry import PARSERS
@@ -119,7 +119,9 @@ class ZoneState:
             if self.doomed:
                 table.note_exit(self.doomed_tid, ts)
                 table.remove(self.doomed_tid, ts)
-            table.purge(ts)
+            due = table.next_purge
+            if ts >= due or ts < due - SET_BACK:
+                table.purge(ts)
         self.doomed = False
         if self.closed:
             self.closed = False
@@ -214,8 +216,10 @@ class ZoneState:
         return thread
 
     def _use_fd(self, thread: Thread) -> None:
-        if thread.last_fd >= 0:
-            fd = self.find_fd(thread, thread.last_fd)
+        number = thread.last_fd
+        if number >= 0:
+            files = self.fd_table(thread)
+            fd = files.map.fds.get(number) if files is not None else None
             if fd is not None:
                 self.event_fd = fd
                 self.old_name = fd.name
@@ -239,7 +243,8 @@ class ZoneState:
             if main is None:
                 return None
             thread = main
-        return thread.own_fds(self.table.fd_budget)
+        files = thread.fds
+        return files if files is not None else thread.own_fds(self.table.fd_budget)
 
     def find_fd(self, thread: Thread, number: int) -> Fd | None:
         """What is known of a thread's fd; never anything for a negative number."""

@@ -96,15 +96,15 @@ def _name(fd: Fd | None) -> bytes:
 class ZoneBlocks:
     """Makes the blocks of one zone."""
 
-    __slots__ = ("_cells", "_fds", "_files", "_local", "_users", "_zone")
+    __slots__ = ("_cells", "_fds", "_files", "_zone", "local", "users")
 
     def __init__(self, zone: ZoneState) -> None:
         self._zone = zone
         self._cells = Cells()
         self._fds: dict[tuple[int, int, int, int, bytes, bytes], Block] = {}
         self._files: dict[tuple[bytes, int, tuple[bytes, bytes, bytes]], Look] = {}
-        self._local = zone.interfaces.addresses
-        self._users = zone.users.version
+        self.local = zone.interfaces.addresses
+        self.users = zone.users.version
 
     # Threads
 
@@ -287,18 +287,19 @@ class ZoneBlocks:
     # The zone
 
     def look(self) -> None:
-        """Forget what depended on the zone's addresses, or on its users' names, if these have changed."""
+        """Forget what depended on the zone's addresses (``local``), or on its users' names (as ``users``, their version), if these have
+        changed."""
         zone = self._zone
         local = zone.interfaces.addresses
-        if local is not self._local:
-            self._local = local
+        if local is not self.local:
+            self.local = local
             for thread in zone.threads.values():
                 table = thread.fds
                 if table is not None:
                     for fd in table.fds.values():
                         if t.SCAP_FD_IPV4_SOCK <= fd.kind <= t.SCAP_FD_IPV6_SERVSOCK:
                             fd.block = None
-        if zone.users.version != self._users:
-            self._users = zone.users.version
+        if zone.users.version != self.users:
+            self.users = zone.users.version
             for thread in zone.threads.values():
                 thread.block = None

@@ -68,7 +68,8 @@ class Encoder:
         """The record of the event that the zone has applied last."""
         zone = self._zone
         maker = self._blocks
-        maker.look()
+        if zone.interfaces.addresses is not maker.local or zone.users.version != maker.users:
+            maker.look()
         if not COMPILED:
             record = self._repeat(event, seq)
             if record is not None:
@@ -157,8 +158,11 @@ class Encoder:
             return None
         main = thread if thread.tid == thread.pid else thread.main()
         group = thread.group
-        table = zone.fd_table(thread)
-        if main is None or table is None or group is None:
+        if main is None or group is None:
+            return None
+        held = main.fds
+        table = held if thread.flags & t.PPM_CL_CLONE_FILES else thread.fds
+        if table is None:
             return None
         fd = zone.fd
         number = zone.fd_num
@@ -168,7 +172,14 @@ class Encoder:
         of_thread = thread.block
         if of_thread is None or thread.block_version != thread.version:
             of_thread = maker.thread(thread)
-        of_lineage = maker.lineage(thread, main)
+        of_lineage = thread.lineage
+        if (
+            of_lineage is None
+            or thread.block_epoch != zone.table.epoch
+            or thread.lineage_version != thread.version
+            or thread.lineage_main != main.version
+        ):
+            of_lineage = maker.lineage(thread, main)
         of_files = table.block
         if of_files is None:
             of_files = maker.files(table)
@@ -180,12 +191,6 @@ class Encoder:
                 of_fd = maker.fd(fd)
             fd_id = of_fd.id
         params = event.params
-        for index in plan.fds:
-            if index < len(params):
-                given = params[index]
-                # A file other than the event's
-                if len(given) == 8 and given[7] < 0x80 and (fd is None or int.from_bytes(given, "little") != number):
-                    return None
         cwd = b""
         for index in plan.paths:
             if index < len(params) and not params[index].startswith(b"/"):
@@ -193,6 +198,12 @@ class Encoder:
         key = (event.code, number, fd_id, zone.fd_name_changed, cwd, tuple(params))
         known = repeats.REPEATS.get(key)
         if known is None:
+            for index in plan.fds:
+                if index < len(params):
+                    given = params[index]
+                    # A file other than the event's
+                    if len(given) == 8 and given[7] < 0x80 and (fd is None or int.from_bytes(given, "little") != number):
+                        return None
             self._key = key
             return None
         etype = of_zone = of_workload = known.etype
@@ -206,7 +217,6 @@ class Encoder:
             of_workload = workloads.of(thread)
             workload_id = of_workload.id
         threads = group.alive
-        held = main.fds
         count = len(held.map.fds) if held is not None else 0
         limit = main.fdlimit
         usage = 0
@@ -219,7 +229,7 @@ class Encoder:
                 seq, ts, event.tid, etype.id, zone_id, of_thread.id, fd_id, of_files.id, workload_id,
                 known.front, of_lineage.id, known.args, event.cpu, known.result, ts - previous if previous else 0, known.file,
                 thread.vmsize_kb, thread.vmrss_kb, thread.vmswap_kb, thread.pfmajor, thread.pfminor,
-                threads, threads if main.is_dead() else threads - 1, count, usage,
+                threads, threads if main.flags & t.PPM_CL_CLOSED else threads - 1, count, usage,
             )  # fmt: skip
         except StructError:  # a number of 64 bits with the highest of them set
             return None

@@ -125,7 +125,7 @@ def test_what_follows_from_more_than_the_parameters(kept: Kept) -> None:
     assert kept.found == 0
     pair.see(openat(b"rel\0", -2), event(t.PPME_SYSCALL_CHDIR_X, 10, res=0, path=b"/tmp\0"), openat(b"rel\0", -2))
     assert kept.found == 0
-    pair.see(openat(b"rel\0", -2, tid=20))  # it still is where the other was
+    pair.see(read(0, 20), openat(b"rel\0", -2, tid=20))  # it still is where the other was
     assert kept.found == 1
     pair.see(openat(b"/dir\0", 7), openat(b"rel\0", -2, 7), openat(b"/other\0", 7), openat(b"rel\0", -2, 7), openat(b"rel\0", 4, 7))
     pair.see(*[event(t.PPME_SYSCALL_DUP2_X, 10, res=new, oldfd=old, newfd=new) for old, new in ((0, 7), (0, 7), (4, 7), (7, 7))])

@@ -70,6 +70,14 @@ def test_hot_values_follow_the_thread() -> None:
     assert watch.defined == [Kind.ETYPE, Kind.THREAD], "the main thread's lineage is this thread's too"
 
 
+def test_a_process_of_which_no_file_is_known() -> None:
+    watch = Watch(zone_of(told(1, ptid=0), told(20), told(21, pid=20)))
+    watch.zone.threads[20].fds = None
+    watch.zone.threads[21].flags &= ~t.PPM_CL_CLONE_FILES
+    watch.see(event(t.PPME_SYSCALL_GETUID_X, 21, uid=0))
+    assert watch.value("proc.fdopencount") == 0 and watch.value("proc.nthreads") == 2
+
+
 def test_durations_travel_as_their_start() -> None:
     watch = Watch(zone_of(told(1, ptid=0), told(10, clone_ts=1000), told(11, ptid=10)))
     watch.see(event(t.PPME_SYSCALL_GETUID_X, 10, ts=5000, uid=0))

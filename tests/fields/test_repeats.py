@@ -132,6 +132,17 @@ def test_what_follows_from_more_than_the_parameters(kept: Kept) -> None:
     assert kept.found == 1
 
 
+def test_what_is_not_remembered(kept: Kept) -> None:
+    """Events of threads of whom nothing is known; ones with fewer parameters than usual are."""
+    pair = Pair(small_zone())
+    pair.see(openat(b"/a\0", -2, tid=4711), openat(b"/a\0", -2, tid=4711))
+    assert kept.found == 0 and not kept
+    whole = openat(b"/a\0", -2)
+    for _ in range(2):
+        pair.see(Event(whole.ts, 10, 0, whole.code, whole.params[:1]))
+    assert kept.found == 1
+
+
 def test_sockets(kept: Kept) -> None:
     """What becomes of a socket is in its block, and this in what a record is remembered by."""
     pair = Pair(small_zone())

@@ -24,10 +24,19 @@ def write(found: dict[str, Any]) -> None:
 
 
 def best(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """Of two runs the better figure of each stage."""
+    """Of two runs the better figure of each stage: what a comparison is made with."""
+    return _pick(one, other, slower=False)
+
+
+def worst(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Of two runs the worse figure of each stage: what a baseline is made of, so that it fails nobody for a machine's bad minute."""
+    return _pick(one, other, slower=True)
+
+
+def _pick(one: dict[str, Any], other: dict[str, Any], *, slower: bool) -> dict[str, Any]:
     for name in STAGES:
         for a, b in ((one, other), (one["interpreted"], other["interpreted"])):
-            if b[name]["ratio_to_upb"] < a[name]["ratio_to_upb"]:
+            if (b[name]["ratio_to_upb"] > a[name]["ratio_to_upb"]) is slower:
                 a[name] = b[name]
     return one
 

@@ -10,6 +10,8 @@ repeated ones add up, the last member of a oneof counts and merges with a neighb
 
 from __future__ import annotations
 
+from struct import Struct
+from struct import error as StructError
 from typing import Final
 
 from librt.strings import read_i32_le
@@ -239,6 +241,7 @@ MAX_TAILS: Final = 4096  # event types times CPUs, as many as there are in zones
 LONGEST_TAIL: Final = 16  # bytes: three fields of at most 5
 MAX_TOPS: Final = 64  # the upper part of the time changes every 0.27 s; clocks of zones may differ
 _CONTINUED: Final = 0x80808080
+_START: Final = Struct("<BI5sBB")  # timestamp and thread_id: a tag, the time's lower and upper part, another tag, and a byte
 
 _rests: Final[dict[bytes, tuple[int, list[bytes]]]] = {}  # code and parameters, which all events of these bytes share
 _parts: Final[dict[bytes, bytes]] = {}
@@ -253,17 +256,14 @@ def _usual(buf: bytes, at: int, end: int) -> Event | None:
         if buf[at] != 0x0A or size >= 0x80:  # 1 zone_id
             return None
         at += 2 + size
-        low = int.from_bytes(buf[at + 1 : at + 5], "little")
-        if buf[at] != 0x10 or low & _CONTINUED != _CONTINUED:  # 2 timestamp, in the 9 bytes that it has since 1972
+        field, low, top, next_field, tid = _START.unpack_from(buf, at)
+        # 2 timestamp, in the 9 bytes that it has since 1972, and 3 thread_id
+        if field != 0x10 or low & _CONTINUED != _CONTINUED or next_field != 0x18:
             return None
-        top = buf[at + 5 : at + 10]
         ts = _tops.get(top, -1)
         if ts < 0:
             ts = _top(top)
         ts |= low & 0x7F | low >> 1 & 0x3F80 | low >> 2 & 0x1FC000 | low >> 3 & 0xFE00000
-        if buf[at + 10] != 0x18:  # 3 thread_id
-            return None
-        tid = buf[at + 11]
         at += 12
         if tid >= 0x80:
             tid = tid & 0x7F | buf[at] << 7
@@ -316,7 +316,7 @@ def _usual(buf: bytes, at: int, end: int) -> Event | None:
         known = _tails.get(tail)
         if known is None:
             known = _tail(tail)
-    except (IndexError, WireError):
+    except (IndexError, StructError, WireError):
         return None
     code, cpu, count = known
     if len(params) > count:

@@ -120,13 +120,13 @@ class ZonePipeline:
         IDS.last += len(found)
         self.workloads.replace([workload(info, self.info, keys) for info in found], first)
 
-    def messages(self, batch: list[bytes], start: int) -> tuple[int, Verdict]:
+    def messages(self, batch: list[bytes], start: int, stop: int) -> tuple[int, Verdict]:
         """See ``ZoneSink.messages``."""
         account = self.account
         intake = self.intake
         verdict = _OK
         before = account.last_ts
-        at = intake.take(batch, start)
+        at = intake.take(batch, start, stop)
         while intake.why == REFUSED or intake.why == FAULT:
             if intake.why == FAULT:
                 verdict |= self._fault(intake.error, "reading a reply" if intake.code < 0 else f"event {intake.code}")
@@ -134,7 +134,7 @@ class ZonePipeline:
                 if intake.cause not in HARMLESS:
                     verdict |= Verdict.MALFORMED
                 self._log.warning("reply refused", cause=intake.cause, bytes=len(batch[at]))
-            at = intake.take(batch, at + 1)
+            at = intake.take(batch, at + 1, stop)
         if intake.hotplug:
             intake.hotplug = False
             verdict |= Verdict.HOTPLUG
@@ -287,8 +287,8 @@ class Pipelines:
             name = pipeline.info.name or zone_id
             self._tell(notices.ZONE_QUARANTINED, pipeline, f"zone {name} is left alone for a while: {reason}", reason)
 
-    def messages(self, zone_id: str, batch: list[bytes], start: int) -> tuple[int, Verdict]:
-        return self.by_id[zone_id].messages(batch, start)
+    def messages(self, zone_id: str, batch: list[bytes], start: int, stop: int) -> tuple[int, Verdict]:
+        return self.by_id[zone_id].messages(batch, start, stop)
 
     async def snapshot(self, zone_id: str, message: bytes) -> Verdict:
         pipeline = self.by_id[zone_id]

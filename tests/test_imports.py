@@ -15,7 +15,7 @@ ROOMS = {
     "state": {"scap"},
     "fields": {"scap", "state"},
     "falco": {"scap", "state", "fields"},
-    "edera": {"scap"},
+    "edera": {"scap", "turns"},
     "rules": {"scap", "fields"},
     "sim": {"scap", "edera"},
     "ops": {"scap", "state", "fields", "falco", "edera", "rules", "config", "output", "turns", "_pure"},

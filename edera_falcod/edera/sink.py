@@ -56,11 +56,10 @@ class ZoneSink(Protocol):
     def zone_state(self, zone_id: str, state: State, reason: str) -> None:
         """The lifecycle has entered ``state``, perhaps the one that it was in."""
 
-    def messages(self, zone_id: str, batch: list[bytes], start: int) -> tuple[int, Verdict]:
-        """Take the replies of ``batch`` from ``start`` on, in order, up to the first snapshot.
+    def messages(self, zone_id: str, batch: list[bytes], start: int, stop: int) -> tuple[int, Verdict]:
+        """Take the replies of ``batch[start:stop]``, in order, up to the first snapshot.
 
-        Returns the index of that snapshot, or ``len(batch)``, and what was found before it. Must not take long: a batch is at
-        most ``zonestream.TURN`` bytes and the rest of one message.
+        Returns the index of that snapshot, or ``stop``, and what was found before it.
         """
 
     async def snapshot(self, zone_id: str, message: bytes) -> Verdict:

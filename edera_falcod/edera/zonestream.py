@@ -16,6 +16,7 @@ from typing import Final, final
 
 import structlog
 
+from ..turns import Turns
 from .backoff import Backoff
 from .control import MONITOR, monitor_stop, monitor_update
 from .frames import MAX_EVENT, MAX_SNAPSHOT, FrameSplitter
@@ -37,6 +38,10 @@ STEADY_TIME: Final = 30.0
 # A stream is not opened again sooner than this after it was opened last, so that hotplug events at full speed cost one snapshot
 # in this time.
 REOPEN_SPACING: Final = 0.5
+# Seconds of one zone's events before others get their turn, and how many events are handed on between two looks at the clock: at most so
+# many, which take a millisecond or two, and fewer where each takes long
+SLICE: Final = 0.005
+MAX_PACE: Final = 64
 # So many faults in so many seconds mean that trying again does not help.
 MAX_FAULTS: Final = 5
 FAULT_WINDOW: Final = 60.0
@@ -139,7 +144,8 @@ class ZoneStream:
         self._live_since = 0.0  # loop time, 0 when not live
         self._opened_at = -REOPEN_SPACING
         self._reserved = 0  # bytes of the budget that are ours
-        self._importing = False  # a snapshot, in slices between which others run: on a busy machine a large one takes long
+        self._handing = False  # events or a snapshot, in slices between which others run: on a busy machine a large one takes long
+        self._pace = MAX_PACE
         self._gap = ""  # why, of the one that has to be told once what is on its way has been handed on
         # What others want
         self._exit = ""
@@ -176,7 +182,7 @@ class ZoneStream:
     @property
     def readable(self) -> bool:
         """Whether what the zone sent lies here and none of it is being read."""
-        return self._call is not None and self._call.readable and not self._importing
+        return self._call is not None and self._call.readable and not self._handing
 
     def change(self, settings: Settings) -> None:
         """From now on; ``settings.syscalls`` is left alone."""
@@ -402,15 +408,15 @@ class ZoneStream:
         at = 0
         while at < len(messages):
             try:
-                at, verdict = self._sink.messages(zone, messages, at)
+                at, verdict = await self._events(messages, at)
                 if verdict is not _OK:
                     found |= verdict
                 if at < len(messages):
-                    self._importing = True
+                    self._handing = True
                     try:
                         verdict = await self._sink.snapshot(zone, messages[at])
                     finally:
-                        self._importing = False
+                        self._handing = False
                     at += 1
                     if self._reserved:
                         await self._budget.give(self._reserved)
@@ -436,6 +442,32 @@ class ZoneStream:
             action = self._on(Event.LOSS, "")
         return action or _READ
 
+    async def _events(self, messages: list[bytes], at: int) -> tuple[int, Verdict]:
+        """Hand on the messages from ``at`` on, up to the first snapshot, as ``ZoneSink.messages`` does, but in pieces: a zone may send
+        events each of which takes long, and others are to have their turn between them."""
+        found = _OK
+        turns = Turns(SLICE)
+        count = len(messages)
+        self._handing = True
+        try:
+            while at < count:
+                stop = min(at + self._pace, count)
+                began = time.monotonic()
+                at, verdict = self._sink.messages(self.zone.id, messages, at, stop)
+                if verdict is not _OK:
+                    found |= verdict
+                if at < stop:
+                    break
+                took = time.monotonic() - began
+                if took > SLICE / 2:
+                    self._pace = max(1, self._pace // 2)
+                elif took < SLICE / 8:
+                    self._pace = min(MAX_PACE, 2 * self._pace)
+                await turns.give()
+        finally:
+            self._handing = False
+        return at, found
+
     async def _stop(self, call: Call, splitter: FrameSplitter) -> None:
         """End the stream in an orderly way and hand on what still comes."""
         try:
@@ -457,7 +489,7 @@ class ZoneStream:
                         tap(messages)
                     at = 0
                     while at < len(messages):
-                        at, _ = self._sink.messages(self.zone.id, messages, at)
+                        at, _ = await self._events(messages, at)
                         at += 1
                     if call.ended:
                         return

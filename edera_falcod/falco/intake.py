@@ -51,18 +51,17 @@ class Intake:
         """Events received by code; a new list."""
         return list(self._codes)
 
-    def take(self, batch: list[bytes], start: int) -> int:
-        """The messages from ``start`` on. Returns the index of the message that ended it, or ``len(batch)``."""
+    def take(self, batch: list[bytes], start: int, stop: int) -> int:
+        """The messages from ``start`` to ``stop``. Returns the index of the message that ended it, or ``stop``."""
         ring = self._ring
         account = self._account
         state = self._state
         encoder = self._encoder
         codes = self._codes
-        count = len(batch)
         self.why = DONE
         self.error = None
         index = start
-        while index < count:
+        while index < stop:
             data = batch[index]
             size = len(data)
             self.code = -1
@@ -99,4 +98,4 @@ class Intake:
                 self.why = FAULT
                 return index
             index += 1
-        return count
+        return stop

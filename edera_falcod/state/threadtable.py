@@ -24,6 +24,7 @@ from .limits import (
     PURGE_FIRST,
     PURGE_IDLE,
     PURGE_INTERVAL,
+    PURGE_SHARE,
     RECENTLY_EXITED,
     SET_BACK,
     Counters,
@@ -48,7 +49,10 @@ class ThreadTable:
     """``epoch`` grows with every change that another thread's block may show, ``changes`` whenever a tid leads elsewhere than
     before. ``text``: bytes counted against MAX_ZONE_TEXT."""
 
-    __slots__ = ("threads", "groups", "counters", "fd_budget", "epoch", "changes", "text", "exited", "next_purge", "last_refused_purge")
+    __slots__ = (
+        "threads", "groups", "counters", "fd_budget", "epoch", "changes", "events", "next_scan", "text", "exited", "next_purge",
+        "last_refused_purge",
+    )  # fmt: skip
 
     def __init__(self, counters: Counters) -> None:
         self.threads: dict[int, Thread] = {}
@@ -57,6 +61,8 @@ class ThreadTable:
         self.fd_budget = FdBudget(counters)
         self.epoch = 0
         self.changes: i64 = 0
+        self.events: i64 = 0  # seen by ``purge``, and when there may be another scan
+        self.next_scan: i64 = 0
         self.text = 0
         self.exited: dict[int, int] = {}  # (ptid, tid) of threads that exited lately -> when, oldest first
         self.next_purge = 0
@@ -349,7 +355,8 @@ class ThreadTable:
     def purge(self, ts: int) -> None:
         """Every 20 min of event time, first after 30 s: remove placeholders that nothing came of, and, when the table is half
         full, threads that did nothing for 30 min. libsinsp asks /proc whether these still live, which a zone cannot be
-        asked."""
+        asked. The zone chooses the times of its events: a scan has to be earned by a share of events for each thread of the table."""
+        self.events += 1
         if self.next_purge == 0:
             self.next_purge = ts + PURGE_FIRST
             return
@@ -357,6 +364,9 @@ class ThreadTable:
             if ts < self.next_purge - SET_BACK:  # the zone's clock was set back
                 self.next_purge = ts + PURGE_INTERVAL
             return
+        if self.events < self.next_scan:
+            return
+        self.next_scan = self.events + len(self.threads) // PURGE_SHARE
         self.next_purge = ts + PURGE_INTERVAL
         self._purge_idle(ts, PURGE_IDLE if len(self.threads) > PURGE_ABOVE else -1)
 

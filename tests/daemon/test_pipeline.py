@@ -61,7 +61,7 @@ class Losing:
 
     def lose(self) -> Verdict:
         message = self.feed.encoder.event(CaptureEvent(self.feed.first, 1, 0, PPME_DROP_E, 0, [b"\x01\0\0\0"]))
-        at, verdict = self.pipeline.messages([message], 0)
+        at, verdict = self.pipeline.messages([message], 0, 1)
         assert at == 1
         return verdict
 

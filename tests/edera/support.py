@@ -61,7 +61,7 @@ class Sink:
         self.states[name].append(state.value)
         self.reasons[name].append(reason)
 
-    def messages(self, zone_id: str, batch: list[bytes], start: int) -> tuple[int, Verdict]:
+    def messages(self, zone_id: str, batch: list[bytes], start: int, stop: int) -> tuple[int, Verdict]:
         name = self.names[zone_id]
         assert name not in self.gone, "a message after the zone was gone"
         if self.fail:
@@ -71,7 +71,7 @@ class Sink:
         if self.lose:
             self.lose = False
             verdict |= Verdict.LOSS
-        for index in range(start, len(batch)):
+        for index in range(start, stop):
             message = batch[index]
             try:
                 reply = parse_reply(message, 0, len(message))
@@ -87,7 +87,7 @@ class Sink:
             self.times[name].append(reply.ts)
             if reply.code == PPME_CPU_HOTPLUG_E:
                 verdict |= Verdict.HOTPLUG
-        return len(batch), verdict
+        return stop, verdict
 
     async def snapshot(self, zone_id: str, message: bytes) -> Verdict:
         name = self.names[zone_id]

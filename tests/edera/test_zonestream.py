@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from edera_falcod.edera import zonestream
+from edera_falcod.edera.sink import Verdict
 from edera_falcod.edera.zonestream import Settings, SnapshotBudget
 from edera_falcod.scap.tables import PPME_CPU_HOTPLUG_E, SYSCALL_EXIT_EVENTS, SYSCALL_NAMES
 from edera_falcod.sim.host import MALFORMED, SimHost
@@ -391,9 +393,46 @@ async def test_a_zone_whose_snapshot_is_being_imported_is_not_unread(host: SimHo
     async with following(host.path, sink) as zones:
         await until(lambda: zones.streams)
         (stream,) = zones.streams.values()
-        await until(lambda: stream._importing)
+        await until(lambda: stream._handing)
         host.push("one", (host.zones["one"].feed or pytest.fail()).event(0))
         await until(lambda: stream._call is not None and stream._call.readable, 0.4)
-        assert stream._importing and not stream.readable
+        assert stream._handing and not stream.readable
         await until(lambda: sink.events["one"] == 101)
-        assert not stream._importing
+        assert not stream._handing
+
+
+class Slow(Sink):
+    """Each piece takes longer than a zone's turn, as long as ``slow_pieces`` are left. ``pieces``: how large they were."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slow_pieces = 0
+        self.pieces: list[int] = []
+
+    def messages(self, zone_id: str, batch: list[bytes], start: int, stop: int) -> tuple[int, Verdict]:
+        self.pieces.append(stop - start)
+        if self.slow_pieces:
+            self.slow_pieces -= 1
+            time.sleep(zonestream.SLICE)
+        return super().messages(zone_id, batch, start, stop)
+
+
+async def test_events_that_take_long_are_handed_on_in_smaller_pieces(host: SimHost) -> None:
+    """So that others have their turn between them; and in larger ones again when they do not."""
+    sink = Slow()
+    host.add_zone("one", CAPTURE, FAST, limit=1)
+    async with following(host.path, sink) as zones:
+        await until(lambda: sink.events["one"] == 1)
+        (stream,) = zones.streams.values()
+        event = (host.zones["one"].feed or pytest.fail()).event(0)
+        sink.pieces.clear()
+        sink.slow_pieces = 12
+        turns = 0
+        host.push("one", event * 400)
+        while sink.events["one"] < 401:
+            turns += sink.slow_pieces > 0
+            await asyncio.sleep(0)
+        sizes = [zonestream.MAX_PACE >> halved for halved in range(6)]
+        assert sorted(set(sink.pieces) & set(sizes), reverse=True) == sizes and 1 in sink.pieces
+        assert turns >= 10, "others run between two pieces"
+        assert sum(sink.pieces) >= 400 and stream._pace == zonestream.MAX_PACE

@@ -110,7 +110,7 @@ class Rig:
         pipelines.zone_changed(zone)
         self.replies = captured.snapshots()[:1] + captured.replies()
         assert await pipelines.snapshot(zone.id, self.replies[0]) is Verdict.OK
-        assert pipelines.messages(zone.id, self.replies, 1)[0] == len(self.replies)
+        assert pipelines.messages(zone.id, self.replies, 1, len(self.replies))[0] == len(self.replies)
         operations = Operations(
             zones=zones,
             pipelines=pipelines.by_id,

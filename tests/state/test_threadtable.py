@@ -6,7 +6,15 @@ import pytest
 
 from edera_falcod.scap import tables as t
 from edera_falcod.state import threadtable
-from edera_falcod.state.limits import MAX_LINEAGE, MAX_RECENTLY_EXITED, PLACEHOLDER_IDLE, PURGE_FIRST, PURGE_IDLE, PURGE_INTERVAL
+from edera_falcod.state.limits import (
+    MAX_LINEAGE,
+    MAX_RECENTLY_EXITED,
+    PLACEHOLDER_IDLE,
+    PURGE_FIRST,
+    PURGE_IDLE,
+    PURGE_INTERVAL,
+    PURGE_SHARE,
+)
 from edera_falcod.state.thread import Strings, Thread
 from edera_falcod.state.threadtable import PGID, SID, VPGID
 from edera_falcod.state.zone import ZoneState
@@ -283,3 +291,18 @@ def test_lines_of_parents_that_are_too_long_to_tell() -> None:
     quiet(zone, 1)
     assert zone.counters.lineage_cut > 0 and zone.counters.cycles_cut > 0 and thread_of(zone, 6).ptid != MAX_LINEAGE + 10
     invariants.check(zone)
+
+
+def test_scans_have_to_be_earned_by_events() -> None:
+    """Whatever times they have: between two scans lies one event for PURGE_SHARE threads."""
+    table = zone_of(*[told(tid) for tid in range(1, 5 * PURGE_SHARE + 1)]).table
+    ts = START
+    table.purge(ts)
+    scans = []
+    for number in range(1, 20):
+        ts += 2 * PURGE_INTERVAL
+        due = table.next_purge
+        table.purge(ts)
+        if table.next_purge != due:
+            scans.append(number)
+    assert scans == [1, 6, 11, 16]

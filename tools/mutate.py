@@ -30,7 +30,7 @@ import pytest
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 EXPLAINED: Final = ROOT / "tests" / "mutants.txt"
-LIMIT: Final = 60  # seconds of CPU for the tests of one mutant: one that never ends has been noticed too
+LIMIT: Final = 25  # seconds of CPU for the tests of one mutant: one that never ends has been noticed too
 EXAMPLES: Final = 20  # of each property, instead of hypothesis' 100
 TARGETS: Final = {
     "wire": ("edera_falcod.scap.wire", ("tests/scap/test_wire.py", "-k", "not every_message_of_a_capture and not betterproto")),

@@ -33,7 +33,8 @@ TESTS: Final = {
     "fields/catalog_evt": ("catalog",), "fields/catalog_fd": ("catalog",), "fields/catalog_proc": ("catalog",),
     "fields/catalog_zone": ("catalog",), "fields/declare": ("catalog",), "fields/names": ("catalog",), "fields/priority": ("catalog",),
     "fields/registry": ("catalog",), "fields/slots": ("catalog",), "fields/spec": ("catalog",), "fields/markdown": ("catalog",),
-    "fields/record": ("record", "repeats"), "fields/forms": ("reader",), "fields/layout": ("reader",), "fields/fdlist": ("fd",),
+    "fields/record": ("record", "repeats"), "fields/evtargs": ("evtargs", "repeats"),
+    "fields/forms": ("reader",), "fields/layout": ("reader",), "fields/fdlist": ("fd",),
     "fields/fdname": ("fd",), "fields/proc": ("blocks",), "fields/user": ("blocks",), "fields/views": ("reader",),
 }  # fmt: skip
 

@@ -366,7 +366,10 @@ def test_what_is_shown_of_a_file_follows_its_number_and_label() -> None:
     assert args(world.happen(tables.PPME_SYSCALL_FSTAT_X, [i64(0), i64(89)])) == "res=0 fd=89(<f>/a)"
 
 
-def test_other_memos_are_bounded() -> None:
+@pytest.mark.parametrize("way", [False, True], ids=["interpreted", "as compiled"])
+def test_other_memos_are_bounded(monkeypatch: pytest.MonkeyPatch, way: bool) -> None:
+    for module in (evtargs, record):
+        monkeypatch.setattr(module, "COMPILED", way)
     world = World()
     for number in range(max(MAX_MEMO, evtargs.MAX_TEXTS) + 10):
         both = number.to_bytes(2, "little")
@@ -378,7 +381,10 @@ def test_other_memos_are_bounded() -> None:
     assert long not in evtargs._texts
 
 
-def test_generic_events_of_any_shape() -> None:
+@pytest.mark.parametrize("way", [False, True], ids=["interpreted", "as compiled"])
+def test_generic_events_of_any_shape(monkeypatch: pytest.MonkeyPatch, way: bool) -> None:
+    for module in (evtargs, record):
+        monkeypatch.setattr(module, "COMPILED", way)
     world = World()
     for params in ([b"\x01\0", b"\x02\0"], [b"\x01\0"], [b"\x01", b"\0\x02\0"], [b"", b""]):
         for _ in range(2):

@@ -136,6 +136,8 @@ def test_what_is_not_remembered(kept: Kept) -> None:
     """Events of threads of whom nothing is known; ones with fewer parameters than usual are."""
     pair = Pair(small_zone())
     pair.see(openat(b"/a\0", -2, tid=4711), openat(b"/a\0", -2, tid=4711))
+    thread_of(pair.zone, 10).fds = None
+    pair.see(event(t.PPME_SYSCALL_UNLINK_2_X, 10, res=0, path=b"/a\0"))
     assert kept.found == 0 and not kept
     whole = openat(b"/a\0", -2)
     for _ in range(2):

@@ -498,3 +498,11 @@ def test_threads_of_a_table_that_is_no_more_let_go_of_one_another() -> None:
     assert thread.group is not None and list(thread.children) == [40]
     thread.part()
     assert [thread.group, thread.children, thread.main()] == [None, {}, thread]
+
+
+def test_a_thread_has_one_table_of_files() -> None:
+    zone = small_zone()
+    thread = thread_of(zone, 10)
+    thread.fds = None
+    made = thread.own_fds(zone.table.fd_budget)
+    assert thread.fds is made and thread.own_fds(zone.table.fd_budget) is made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edera_falcod.scap import tables as t
+from edera_falcod.state.thread import Thread
 from edera_falcod.state.threadtable import ThreadTable
 from edera_falcod.state.zone import ZoneState
 
@@ -503,6 +504,6 @@ def test_threads_of_a_table_that_is_no_more_let_go_of_one_another() -> None:
 def test_a_thread_has_one_table_of_files() -> None:
     zone = small_zone()
     thread = thread_of(zone, 10)
-    thread.fds = None
-    made = thread.own_fds(zone.table.fd_budget)
-    assert thread.fds is made and thread.own_fds(zone.table.fd_budget) is made
+    made = Thread(4711, 4711, 1)
+    assert [made.own_fds(zone.table.fd_budget) for _ in range(2)] == 2 * [made.fds]
+    assert thread.own_fds(zone.table.fd_budget) is thread.fds

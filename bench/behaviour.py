@@ -24,7 +24,7 @@ SLICE: Final = 200  # events that zones repeat where it is the number of zones o
 WORK: Final = 100_000  # events in all, there
 ZONES: Final = (1, 10, 100, 1000)
 IDLE_ZONES: Final = 100
-IDLE_SETTLE: Final = 12.0  # s until the zones' first lists have been read, and read again unchanged
+IDLE_SETTLE: Final = 12.0  # s that zones have been live until their first lists have been read, and read again unchanged
 IDLE_TIME: Final = 20.0  # s: several rounds of what is done now and then, and many ticks of CPU time
 THREADS: Final = (100, 1_000, 10_000)  # of a zone
 FDS: Final = 40  # of each of the most threads, where files are looked at
@@ -99,6 +99,7 @@ def idle(stand: Stand, build: Build) -> dict[str, float]:
     with stand.daemon(build) as daemon:
         daemon.consumer()
         stand.host.ask(do="quiet", zones=IDLE_ZONES)
+        asyncio.run(_live(str(daemon.ctl), IDLE_ZONES))
         time.sleep(IDLE_SETTLE)
         before = daemon.cpu()
         time.sleep(IDLE_TIME)
@@ -167,6 +168,16 @@ async def _answers(path: str) -> list[float]:
             took.append(time.perf_counter() - began)
             await asyncio.sleep(CTL_PAUSE)
     return took
+
+
+async def _live(path: str, zones: int) -> None:
+    """Until the daemon behind ``path`` has read the snapshots of so many zones."""
+    end = time.monotonic() + LONGEST
+    async with connected(path) as stub:
+        while (live := sum(zone.state == "live" for zone in (await stub.get_status(GetStatusRequest())).zones)) < zones:
+            if time.monotonic() > end:
+                raise BenchError(f"{live} of {zones} zones are live")
+            await asyncio.sleep(SETTLE)
 
 
 def snapshot(stand: Stand, build: Build) -> dict[str, float]:

@@ -118,7 +118,8 @@ def test_daemons_that_do_not_fit(small: Build, path: Path, frame: bytes, says: s
     with fake.FakeDaemon(path, script) as daemon:
         result = small.run(path, "--timeout", "0.3")
     assert result.code == 0 and any(says in line for line in result.log), result.err
-    assert result.metrics["refusals"] == daemon.connections >= 2
+    # The shim may be closed while one more connection waits for its answer.
+    assert result.metrics["refusals"] >= 2 and daemon.connections - result.metrics["refusals"] in (0, 1)
     assert result.metrics["connects"] == result.metrics["malformed"] == 0
     assert all(ord(c) >= 0x20 for line in result.err.splitlines() for c in line)
 

@@ -290,6 +290,12 @@ class Pipelines:
     def messages(self, zone_id: str, batch: list[bytes], start: int, stop: int) -> tuple[int, Verdict]:
         return self.by_id[zone_id].messages(batch, start, stop)
 
+    def held(self, zone_id: str) -> int:
+        return self._ring.held(self.by_id[zone_id].account)
+
+    def waits(self, zone_id: str) -> bool:
+        return self._ring.waits(self.by_id[zone_id].account)
+
     async def snapshot(self, zone_id: str, message: bytes) -> Verdict:
         pipeline = self.by_id[zone_id]
         verdict = await pipeline.snapshot(message)

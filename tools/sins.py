@@ -1,11 +1,12 @@
 """What a zone with all sins costs the others: the same two honest zones, without it and beside it.
 
-    python tools/sins.py [--seconds N] [--rounds N]
+    python tools/sins.py [--compiled] [--seconds N] [--rounds N]
 
 Host, daemon and consumer are processes of their own, as in life. For each run: events of the honest zones, the time from when
-an event was due to when the consumer had it (less the shortest of its zone), the daemon's CPU time, and what became of the sinner. In the
-first half of a run it sends what can be read, as fast as it is taken; then what cannot. The host is one loop in Python for all zones: how
-late that is by itself is part of each delay and printed beside.
+an event was due to when the consumer had it (less the shortest of its zone), in the run's first half and in its second, how busy daemon and
+consumer were in the first, how many events waited for the consumer and how many were shed, and what became of the sinner. In the first half
+it sends what can be read, as fast as it is taken; then what cannot, until it is left alone. The consumer looks at an event's zone and time
+and at nothing else. The host is one loop in Python for all zones: how late that is by itself is part of each delay and printed beside.
 """
 
 from __future__ import annotations
@@ -28,8 +29,11 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [*filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), str(ROOT)]  # a compiled build before the tree
 
+from bench.builds import compiled  # noqa: E402
+from edera_falcod import __file__ as package  # noqa: E402
+from edera_falcod._pure import compiled as is_compiled  # noqa: E402
 from edera_falcod.edera.lifecycle import State  # noqa: E402
 from edera_falcod.falco.client import Client, Disconnected  # noqa: E402
 from edera_falcod.fields import registry, slots  # noqa: E402
@@ -40,11 +44,16 @@ from edera_falcod.sim.host import MALFORMED, NAMESPACE, SimHost  # noqa: E402
 from edera_falcod.sim.player import Play  # noqa: E402
 from tests.daemon.sins import SINS, Sinner  # noqa: E402
 
+BUILD: Final = Path(package).parent.parent
 DATA: Final = ROOT / "tests" / "data"
 HONEST: Final = {"web": DATA / "attack1.scap", "db": DATA / "net1.scap"}
 PACE: Final = 0.03  # of the recording's: some 350 events a second of both
 WAIT: Final = 60.0  # seconds for anything to come up
 BEAT: Final = 0.005  # s between two looks at how late the host is
+SETTLE: Final = 0.5  # s from connecting to the run's beginning
+LOOK: Final = 0.25  # s between two looks at what waits for the consumer
+TICKS: Final = os.sysconf("SC_CLK_TCK")
+HALVES: Final = ("first", "second")
 
 
 async def host(folder: Path, seconds: float, sinful: bool) -> None:
@@ -95,29 +104,53 @@ async def sin(one: SimHost, bursts: dict[str, bytes], go: Path, seconds: float) 
 
 @dataclass
 class Found:
-    """Of one run. ``delays``, and ``late``, of the host's own loop: seconds; ``cpu``: of the daemon."""
+    """Of one run. ``delays``, of each half, and ``late``, of the host's own loop: seconds. ``busy``: daemon and consumer, parts of a core
+    in the first half. ``waiting``: the most events that were seen waiting, ``shed``: that the consumer did not get."""
 
-    events: int = 0
     sins: int = 0
-    delays: list[float] = field(default_factory=list)
+    shed: int = 0
+    waiting: int = 0
+    delays: tuple[list[float], list[float]] = field(default_factory=lambda: ([], []))
     late: list[float] = field(default_factory=list)
-    cpu: float = 0.0
+    busy: tuple[float, float] = (0.0, 0.0)
+    cpu: float = 0.0  # s, of the daemon
     state: str = ""
     reason: str = ""
     rss: int = 0
 
 
-async def consume(folder: Path, seconds: float, found: Found) -> None:
+def used(pid: int) -> float:
+    """Seconds of CPU."""
+    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / TICKS
+
+
+async def look(folder: Path, daemon: int, seconds: float, found: Found) -> None:
+    """At how busy all are and what waits, in the first half."""
+    began = time.monotonic()
+    before = [used(daemon), time.process_time()]
+    while (passed := time.monotonic() - began) < seconds / 2:
+        await asyncio.sleep(LOOK)
+        status = await get_status(str(folder / "ctl.sock"))
+        found.waiting = max([found.waiting, *(one.waiting for one in status.consumers)])
+    found.busy = ((used(daemon) - before[0]) / passed, (time.process_time() - before[1]) / passed)
+
+
+async def consume(folder: Path, daemon: int, seconds: float, found: Found) -> None:
     hashes = registry.prefix_hashes()
     table = BlockTable()
     client = Client(str(folder / "falco.sock"), "falco", len(hashes) - 1, lambda n: hashes[n], "sins", table)
     await client.connect()
-    (folder / "go").touch()
     raw: dict[str, list[tuple[float, int]]] = {name: [] for name in HONEST}
     names: dict[bytes, str] = {}
-    end = time.monotonic() + seconds
+    settled = asyncio.create_task(asyncio.sleep(SETTLE))  # what has waited for a consumer does not count
+    settled.add_done_callback(lambda _: (folder / "go").touch())
+    looking: asyncio.Task[None] | None = None
+    began = time.time() + SETTLE
     try:
-        while time.monotonic() < end:
+        while (passed := time.time() - began) < seconds:
+            if passed >= 0 and looking is None:
+                looking = asyncio.create_task(look(folder, daemon, seconds, found))
             with contextlib.suppress(TimeoutError):
                 for event in await asyncio.wait_for(client.next(), 1.0):
                     now = time.time()
@@ -127,19 +160,21 @@ async def consume(folder: Path, seconds: float, found: Found) -> None:
                         zone = names[event.data[32:40]] = (block.text(slots.EDERA_ZONE_NAME) or "") if block is not None else ""
                     if zone in raw:
                         ts = int.from_bytes(event.data[8:16], "little")
-                        if event.data[16:24] != b"\xff" * 8:  # no notice
+                        if now >= began and event.data[16:24] != b"\xff" * 8:  # no notice
                             raw[zone].append((now, ts))
                     else:
                         found.sins += 1
     except Disconnected:
         pass
     finally:
+        found.shed = client.shed
         await client.close()
+    if looking is not None:
+        await looking
     for times in raw.values():
-        found.events += len(times)
-        if times:
-            late = [now - ts / 1e9 / PACE for now, ts in times]
-            found.delays += [one - min(late) for one in late]
+        least = min([now - ts / 1e9 / PACE for now, ts in times], default=0.0)
+        for now, ts in times:
+            found.delays[now - began > seconds / 2].append(now - ts / 1e9 / PACE - least)
 
 
 async def live(folder: Path) -> int:
@@ -162,14 +197,14 @@ async def one_run(seconds: float, sinful: bool) -> Found:
         ])  # fmt: skip
         sets = [f"--set={key}={folder / file}" for key, file in (
             ("edera.socket", "edera.sock"), ("falco.socket", "falco.sock"), ("ctl.socket", "ctl.sock"))]  # fmt: skip
-        daemon = subprocess.Popen([sys.executable, "-m", "edera_falcod", "run", *sets, "--log-level=error"], cwd=ROOT)  # noqa: ASYNC220
+        daemon = subprocess.Popen([sys.executable, "-m", "edera_falcod", "run", *sets, "--log-level=error"], cwd=BUILD)  # noqa: ASYNC220
         try:
             async with asyncio.timeout(WAIT):
                 while not (folder / "ctl.sock").exists():  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
                 while await live(folder) < len(HONEST):  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
-            await consume(folder, seconds, found)
+            await consume(folder, daemon.pid, seconds, found)
             status = await get_status(str(folder / "ctl.sock"))
             for zone in status.zones:
                 if zone.name == "bad":
@@ -181,9 +216,9 @@ async def one_run(seconds: float, sinful: bool) -> Found:
             sim.kill()
             sim.wait()
             daemon.terminate()
-            _, _, used = os.wait4(daemon.pid, 0)  # noqa: ASYNC222, with what it used
+            _, _, usage = os.wait4(daemon.pid, 0)  # noqa: ASYNC222, with what it used
             daemon.returncode = 0
-            found.cpu = used.ru_utime + used.ru_stime
+            found.cpu = usage.ru_utime + usage.ru_stime
     return found
 
 
@@ -194,26 +229,32 @@ def parts(seconds: list[float]) -> list[float]:
 
 
 def line(title: str, found: Found) -> str:
-    cuts = parts(found.delays)
     late = parts(found.late)
     sinner = f"; sinner: {found.sins:,} events, {found.state} ({found.reason})" if found.state else ""
+    halves = "; ".join(
+        f"{half} half: {len(delays):,} events, delay ms: {cuts[0]:.1f} median, {cuts[1]:.1f} of 99 %, {cuts[2]:.0f} longest"
+        for half, delays, cuts in zip(HALVES, found.delays, map(parts, found.delays), strict=True)
+    )
     return (
-        f"{title:<8} {found.events:>7,} events of the honest zones, delay ms: {cuts[0]:.1f} median, {cuts[1]:.1f} of 99 %, "
-        f"{cuts[2]:.0f} longest (host late: {late[0]:.1f}, {late[1]:.1f}, {late[2]:.0f}); "
-        f"daemon {found.cpu:.1f} s of CPU, {found.rss / 1024:.0f} MB{sinner}"
+        f"{title:<8} {halves} (host late: {late[0]:.1f}, {late[1]:.1f}, {late[2]:.0f}); "
+        f"busy in the first: daemon {100 * found.busy[0]:.0f} %, consumer {100 * found.busy[1]:.0f} %; "
+        f"{found.waiting:,} waited at most, {found.shed:,} shed; daemon {found.cpu:.1f} s of CPU, {found.rss / 1024:.0f} MB{sinner}"
     )
 
 
-async def measure(seconds: float, rounds: int) -> int:
-    medians: dict[bool, list[float]] = {False: [], True: []}
+async def measure(seconds: float, rounds: int, build: str) -> int:
+    cuts: dict[bool, list[list[float]]] = {False: [], True: []}
     good = True
+    print(f"{build}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     for _ in range(rounds):
         for sinful in (False, True):
             found = await one_run(seconds, sinful)
             print(line("with" if sinful else "without", found), flush=True)
-            medians[sinful].append(statistics.median(found.delays))
+            cuts[sinful].append(parts(found.delays[0]))
             good = good and (not sinful or found.state == State.QUARANTINED.value)
-    print(f"median delay, best of {rounds}: {1000 * min(medians[False]):.1f} ms without, {1000 * min(medians[True]):.1f} ms with")
+    for place, name in enumerate(("median", "99 %", "longest")):
+        without, beside = (statistics.median(one[place] for one in cuts[sinful]) for sinful in (False, True))
+        print(f"first half, {name}, median of {rounds}: {without:.1f} ms without, {beside:.1f} ms with, {beside / without:.1f} times")
     return 0 if good else 1
 
 
@@ -221,14 +262,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=20.0, help="of a run")
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--compiled", action="store_true", help="with a compiled build, which is made if there is none of these sources")
     parser.add_argument("--host", help=argparse.SUPPRESS)
     parser.add_argument("--sinful", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if options.compiled:
+        build = compiled()
+        return subprocess.call([sys.executable, __file__, *(one for one in sys.argv[1:] if one != "--compiled")], env=build.environment())
     if options.host:
         asyncio.run(host(Path(options.host), options.seconds, options.sinful))
         return 0
-    return asyncio.run(measure(options.seconds, options.rounds))
+    return asyncio.run(measure(options.seconds, options.rounds, "compiled" if is_compiled() else "interpreted"))
 
 
 if __name__ == "__main__":

@@ -40,8 +40,16 @@ STEADY_TIME: Final = 30.0
 REOPEN_SPACING: Final = 0.5
 # Seconds of one zone's events before others get their turn, and how many events are handed on between two looks at the clock: at most so
 # many, which take a millisecond or two, and fewer where each takes long
-SLICE: Final = 0.005
+SLICE: Final = 0.002
 MAX_PACE: Final = 64
+# Bytes that a zone may add to a consumer's buffer before the consumer has its turn, and what it then waits at most for all of its own
+# to be sent: RESTS times REST seconds. A socket takes some 200 kB, which the consumer has to read before it takes more; a zone whose turns
+# follow each other faster (an exec with 30 kB of environment becomes 90 kB, in 0.2 ms) would fill the buffer of a consumer that has nothing
+# to do, with everybody else's events behind its own. A slow consumer holds the zone up by these milliseconds for so many bytes, and not
+# at all once the zone's part of the buffer is full.
+PORTION: Final = 256 << 10
+RESTS: Final = 5
+REST: Final = 0.001
 # So many faults in so many seconds mean that trying again does not help.
 MAX_FAULTS: Final = 5
 FAULT_WINDOW: Final = 60.0
@@ -146,6 +154,7 @@ class ZoneStream:
         self._reserved = 0  # bytes of the budget that are ours
         self._handing = False  # events or a snapshot, in slices between which others run: on a busy machine a large one takes long
         self._pace = MAX_PACE
+        self._made = 0  # bytes in consumers' buffers, since they last had their turn for it
         self._gap = ""  # why, of the one that has to be told once what is on its way has been handed on
         # What others want
         self._exit = ""
@@ -444,8 +453,10 @@ class ZoneStream:
 
     async def _events(self, messages: list[bytes], at: int) -> tuple[int, Verdict]:
         """Hand on the messages from ``at`` on, up to the first snapshot, as ``ZoneSink.messages`` does, but in pieces: a zone may send
-        events each of which takes long, and others are to have their turn between them."""
+        events each of which takes long, or makes much, and others are to have their turn between them."""
         found = _OK
+        sink = self._sink
+        zone = self.zone.id
         turns = Turns(SLICE)
         count = len(messages)
         self._handing = True
@@ -453,20 +464,34 @@ class ZoneStream:
             while at < count:
                 stop = min(at + self._pace, count)
                 began = time.monotonic()
-                at, verdict = self._sink.messages(self.zone.id, messages, at, stop)
+                held = sink.held(zone)
+                at, verdict = sink.messages(zone, messages, at, stop)
                 if verdict is not _OK:
                     found |= verdict
                 if at < stop:
                     break
                 took = time.monotonic() - began
-                if took > SLICE / 2:
+                made = sink.held(zone) - held
+                if took > SLICE / 2 or made > PORTION / 2:
                     self._pace = max(1, self._pace // 2)
-                elif took < SLICE / 8:
+                elif took < SLICE / 4 and made < PORTION / 4:
                     self._pace = min(MAX_PACE, 2 * self._pace)
+                self._made += made
+                if self._made > PORTION:
+                    self._made = 0
+                    await self._rest()
                 await turns.give()
         finally:
             self._handing = False
         return at, found
+
+    async def _rest(self) -> None:
+        """The consumers' turn, until they were sent what is ours, but not for long."""
+        await asyncio.sleep(0)
+        for _ in range(RESTS):
+            if not self._sink.waits(self.zone.id):
+                return
+            await asyncio.sleep(REST)
 
     async def _stop(self, call: Call, splitter: FrameSplitter) -> None:
         """End the stream in an orderly way and hand on what still comes."""

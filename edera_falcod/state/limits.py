@@ -68,6 +68,7 @@ PURGE_FIRST: Final = 30_000_000_000  # ... and first after 30 s
 SET_BACK: Final = PURGE_INTERVAL + PURGE_FIRST  # ns before the next scan at which a zone's clock must have been set back
 PURGE_IDLE: Final = 1_800_000_000_000  # a thread that did nothing for 30 min may be gone ...
 PURGE_SHARE: Final = 8  # threads scanned for each event at most, whatever times a zone's events have: less than the event itself costs
+PURGE_AT_ONCE: Final = 256  # threads that go with the event that found them idle; of more, PURGE_SHARE with each event behind it
 PURGE_ABOVE: Final = MAX_THREADS // 2  # ... which we cannot ask in a zone: it is given up only when the table is this full
 PLACEHOLDER_IDLE: Final = 30_000_000_000  # a thread of which we know nothing but that it was there
 

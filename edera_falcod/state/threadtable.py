@@ -21,6 +21,7 @@ from .limits import (
     MAX_ZONE_TEXT,
     PLACEHOLDER_IDLE,
     PURGE_ABOVE,
+    PURGE_AT_ONCE,
     PURGE_FIRST,
     PURGE_IDLE,
     PURGE_INTERVAL,
@@ -37,6 +38,7 @@ PGID: Final = 2
 
 UNKNOWN: Final = b"<NA>"  # comm and exe of a placeholder
 MASK32: Final = 0xFFFF_FFFF
+ALWAYS: Final = -(1 << 61)  # ns, before any event, also by SET_BACK: a purge with each
 REFUSALS_A_PURGE: Final = 1_024  # a full table is searched for what may go once in so many refusals
 
 
@@ -51,7 +53,7 @@ class ThreadTable:
 
     __slots__ = (
         "threads", "groups", "counters", "fd_budget", "epoch", "changes", "events", "next_scan", "text", "exited", "next_purge",
-        "last_refused_purge",
+        "last_refused_purge", "idle", "_after",
     )  # fmt: skip
 
     def __init__(self, counters: Counters) -> None:
@@ -67,6 +69,8 @@ class ThreadTable:
         self.exited: dict[int, int] = {}  # (ptid, tid) of threads that exited lately -> when, oldest first
         self.next_purge = 0
         self.last_refused_purge = -REFUSALS_A_PURGE
+        self.idle: list[int] = []  # tids of which too many were found idle at a time, the last goes first
+        self._after = 0  # the next purge once they have gone
 
     def clear(self) -> list[Thread]:
         """Forget everything. Returns the threads, which nobody knows any more but they each other: ``part`` them, which takes its time."""
@@ -78,6 +82,7 @@ class ThreadTable:
         self.fd_budget = FdBudget(self.counters)
         self.text = 0
         self.next_purge = 0
+        self.idle.clear()
         self.epoch += 1
         return old
 
@@ -355,8 +360,15 @@ class ThreadTable:
     def purge(self, ts: int) -> None:
         """Every 20 min of event time, first after 30 s: remove placeholders that nothing came of, and, when the table is half
         full, threads that did nothing for 30 min. libsinsp asks /proc whether these still live, which a zone cannot be
-        asked. The zone chooses the times of its events: a scan has to be earned by a share of events for each thread of the table."""
+        asked. The zone chooses the times of its events: a scan has to be earned by a share of events for each thread of the table, and
+        twenty thousand threads that go at once would take longer than a zone's turn is, so a few go with each of the next events."""
         self.events += 1
+        if self.idle:
+            for _ in range(min(PURGE_SHARE, len(self.idle))):
+                self._purge_one(self.idle.pop(), ts)
+            if not self.idle:
+                self.next_purge = self._after
+            return
         if self.next_purge == 0:
             self.next_purge = ts + PURGE_FIRST
             return
@@ -375,15 +387,22 @@ class ThreadTable:
         for thread in self.threads.values():
             if thread.last_access_ts == 0:  # from a snapshot that came before the first event: counted from now
                 thread.last_access_ts = ts
-            unused = ts - thread.last_access_ts
-            if thread.is_invalid():
-                if unused > PLACEHOLDER_IDLE:
-                    doomed.append(thread.tid)
-            elif idle >= 0 and (unused > idle or (thread.group is not None and thread.group.alive == 0)):
+            if _is_idle(thread, ts, idle):
                 doomed.append(thread.tid)
-        for tid in doomed:
+        doomed.reverse()
+        for _ in range(min(PURGE_AT_ONCE, len(doomed))):
+            self._purge_one(doomed.pop(), ts)
+        if not self.idle:
+            self._after = self.next_purge
+        self.idle = doomed
+        self.next_purge = ALWAYS if doomed else self._after
+
+    def _purge_one(self, tid: int, ts: int) -> None:
+        """This thread goes, if it did nothing since it was found idle."""
+        thread = self.threads.get(tid)
+        if thread is not None and _is_idle(thread, ts, PURGE_IDLE):
             self.remove(tid, ts)
-        self.counters.threads_purged += len(doomed)
+            self.counters.threads_purged += 1
 
     def _make_room(self, ts: int) -> None:
         """The table is full: look for what may go, but not each time."""
@@ -447,6 +466,14 @@ def _id_of(thread: Thread, which: int) -> int:
     if which == VPGID:
         return thread.vpgid
     return thread.pgid
+
+
+def _is_idle(thread: Thread, ts: int, idle: int) -> bool:
+    """A placeholder that nothing came of, or, unless ``idle`` is -1, a thread that did nothing for so long."""
+    unused = ts - thread.last_access_ts
+    if thread.is_invalid():
+        return unused > PLACEHOLDER_IDLE
+    return idle >= 0 and (unused > idle or (thread.group is not None and thread.group.alive == 0))
 
 
 def _first_alive(group: Group, but: Thread) -> Thread | None:

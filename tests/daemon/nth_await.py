@@ -52,6 +52,7 @@ from edera_falcod import pipeline  # noqa: E402
 from edera_falcod.daemon import serve  # noqa: E402
 from edera_falcod.edera import backoff, zonestream  # noqa: E402
 from edera_falcod.edera.lifecycle import State  # noqa: E402
+from edera_falcod.falco import server  # noqa: E402
 from edera_falcod.falco.client import Client, ClientRefused, Disconnected  # noqa: E402
 from edera_falcod.fields.reader import BlockTable  # noqa: E402
 from edera_falcod.ops import operations, record  # noqa: E402
@@ -90,6 +91,7 @@ LIVE_AGAIN = 15.0  # seconds
 SOON = 5.0  # seconds
 CLOSING_TIME = 2.0  # seconds
 AWAY = 0.1  # seconds that the host is not there
+FLOOD = 80 << 10  # bytes of events of which more is made than a connection takes
 LARGE = 40 << 10  # bytes of a snapshot that counts as a large one: three DATA frames
 TRIES = 3  # runs until an await is come to: on a busy machine something may come too late for it
 
@@ -100,8 +102,9 @@ def hurry() -> None:
     shorter: dict[ModuleType, dict[str, float]] = {
         zonestream: {
             "EXIT_GRACE": 0.02, "REOPEN_SPACING": 0.02, "MAX_FAULTS": 2, "QUARANTINE_FIRST": 0.5, "QUARANTINE_LONGEST": 0.5, "TURN": 4096,
-            "MAX_EVENT": 4096,
+            "MAX_EVENT": 4096, "PORTION": 4096, "RESTS": 1,
         },
+        server: {"WRITE_HIGH": 4096},
         operations: {"PAGE": 2, "ZONES_AT_ONCE": 1, "SLICE": 0.0},
         record: {"THREADS": 1, "SLICE": 0.0},
         pipeline: {"SCAN": 4, "SLICE": 0.0},
@@ -239,6 +242,29 @@ class Scene:
 
         await again(read)
 
+    async def flood(self, name: str) -> None:
+        """More of a zone's events than the connection takes of a consumer that does not read yet, and then does."""
+        host = self.one.host
+        feed = host.zones[name].feed
+        assert feed is not None
+        client: Client = self.one.client("falco", BlockTable())
+
+        async def read() -> None:
+            try:
+                await client.connect()
+                pipeline = self.one.daemon.pipelines.by_id[host.zones[name].id]
+                before = pipeline.account.entered
+                event = feed.event(1)
+                count = FLOOD // len(event)
+                host.push(name, event * count)
+                await soon(lambda: pipeline.account.entered >= before + count)
+                await asyncio.wait_for(client.next(), 2)
+            finally:
+                await client.close()
+
+        await self.live(name)
+        await again(read)
+
     async def stay(self, there: asyncio.Event) -> None:
         """Be a consumer until the daemon has gone."""
         client: Client = self.one.client("stays", BlockTable())
@@ -282,6 +308,7 @@ class Scene:
         await self.record("a")
         await self.burden("b")
         await self.consume(30)
+        await self.flood("b")
 
     async def well(self) -> None:
         """All is as if nothing had been."""

@@ -24,7 +24,7 @@ from edera_falcod.ops.client import get_status
 from edera_falcod.sim.host import MALFORMED, NAMESPACE
 from edera_falcod.state import limits
 
-from .sins import MARK, SINS, Sinner
+from .sins import BURST, MARK, SINS, Sinner
 from .support import DATA, FAST, World, until, world
 
 HONEST = {"web": DATA / "attack1.scap", "db": DATA / "net1.scap"}
@@ -139,3 +139,29 @@ async def test_the_others_do_not_notice(tmp_path: Path, monkeypatch: pytest.Monk
         status = await get_status(one.config.ctl.socket)
         assert f"zone bad is in quarantine: {cause}" in status.daemon.unwell
         assert {zone.name: zone.state for zone in status.zones} == {"bad": "quarantined", "web": "live", "db": "live"}
+
+
+@pytest.mark.timeout(120)
+async def test_what_becomes_much_does_not_fill_the_buffer_of_a_consumer_that_reads(tmp_path: Path) -> None:
+    """Each event of the sinner's becomes five times as many bytes, in all twice what the buffer holds: none is shed, and at no time are
+    there more of them in front of the others' events than a consumer takes in a moment."""
+    async with world(tmp_path) as one, watching(one) as watcher:
+        bad = one.host.add_zone("bad", HONEST["db"], FAST, limit=1)
+        await until(lambda: watcher.sins > 0)
+        sinner = Sinner(bad.id, bad.id)
+        account, ring = one.account("bad"), one.daemon.ring
+        consumer = ring.consumers["falco"]
+        (link,) = one.daemon.server.links
+        batcher = link.batcher
+        assert batcher is not None
+        before = account.entered
+        most = 0
+        for turn in range(1, 6):
+            one.host.push("bad", b"".join(sinner.burst("parents in a circle", time.time_ns())))
+            while account.entered < before + turn * BURST:
+                await asyncio.sleep(0)
+                most = max(most, ring.held(account))
+        share = consumer.share(account)
+        await until(lambda: not share.waiting)
+        assert share.lost() == 0
+        assert batcher.bytes > consumer.budget > 8 * most > 0, (batcher.bytes, most)

@@ -89,6 +89,12 @@ class Sink:
                 verdict |= Verdict.HOTPLUG
         return stop, verdict
 
+    def held(self, zone_id: str) -> int:
+        return 0  # nobody reads
+
+    def waits(self, zone_id: str) -> bool:
+        return False
+
     async def snapshot(self, zone_id: str, message: bytes) -> Verdict:
         name = self.names[zone_id]
         reader = parse_reply(message, 0, len(message))

@@ -20,9 +20,11 @@ from edera_falcod.state.limits import (
     MAX_ZONE_TEXT,
     PLACEHOLDER_IDLE,
     PURGE_ABOVE,
+    PURGE_AT_ONCE,
     PURGE_FIRST,
     PURGE_IDLE,
     PURGE_INTERVAL,
+    PURGE_SHARE,
     Counters,
 )
 from edera_falcod.state.zone import ZoneState
@@ -69,6 +71,9 @@ def test_unknown_threads_without_end() -> None:
     zone.counters.threads_refused += 2_000
     fork_storm_at = cloned(CLONE, 500_000, 0, pid=500_000, ptid=10, ts=template.ts)
     feed(zone, fork_storm_at)
+    assert 500_000 in zone.threads and zone.counters.threads_purged == PURGE_AT_ONCE
+    for _ in range(MAX_THREADS // PURGE_SHARE):
+        feed(zone, event(t.PPME_SYSCALL_GETUID_X, 10, ts=template.ts, uid=0))
     assert 500_000 in zone.threads and len(zone.threads) < 20
     assert zone.counters.threads_purged > MAX_THREADS - 20
 
@@ -190,8 +195,28 @@ def test_sleepers_go_when_the_table_is_half_full() -> None:
     fork_storm(zone, PURGE_ABOVE)
     later = zone.ts + PURGE_IDLE + PURGE_INTERVAL
     feed(zone, event(t.PPME_SYSCALL_GETUID_X, 10, ts=later, uid=0))
-    assert 1000 not in zone.threads and {1, 10, 20, 21, 22} <= zone.threads.keys()
-    assert zone.counters.threads_purged == PURGE_ABOVE
+    purged = PURGE_AT_ONCE
+    assert zone.counters.threads_purged == purged, "no more than a moment takes"
+    slow = 1000 + PURGE_ABOVE - 1
+    assert not {1000, 1000 + purged - 1} & zone.threads.keys() and {1000 + purged, slow} <= zone.threads.keys()
+    feed(zone, event(t.PPME_SYSCALL_GETUID_X, slow, ts=later, uid=0))
+    while zone.table.idle:
+        before = zone.counters.threads_purged
+        feed(zone, event(t.PPME_SYSCALL_GETUID_X, 10, ts=later, uid=0))
+        assert before < zone.counters.threads_purged <= before + PURGE_SHARE
+    assert {1, 10, 20, 21, 22, slow} == zone.threads.keys(), "what did something in time stays"
+    assert zone.counters.threads_purged == PURGE_ABOVE - 1
+    assert zone.table.next_purge == later + PURGE_INTERVAL
+
+
+def test_a_snapshot_ends_a_purge() -> None:
+    zone = small_zone()
+    fork_storm(zone, PURGE_ABOVE)
+    feed(zone, event(t.PPME_SYSCALL_GETUID_X, 10, ts=zone.ts + PURGE_IDLE + PURGE_INTERVAL, uid=0))
+    assert zone.table.idle
+    zone.begin_snapshot(0)
+    list(zone.finish_snapshot())
+    assert not zone.table.idle and zone.table.next_purge == 0
 
 
 def test_a_clock_that_goes_back_does_not_stop_the_purge() -> None:

@@ -231,6 +231,36 @@ def test_processes_go_only_from_a_table_that_is_half_full(monkeypatch: pytest.Mo
 
 
 @interpreted
+def test_of_many_that_go_a_few_go_with_each_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In their order; who does something meanwhile stays, who is gone meanwhile is not looked for."""
+    monkeypatch.setattr(threadtable, "PURGE_AT_ONCE", 3)
+    monkeypatch.setattr(threadtable, "PURGE_SHARE", 2)
+    zone = small_zone()
+    table = zone.table
+    table.purge(START)
+    for tid in range(900, 910):
+        table.placeholder(tid, START)
+    late = START + PURGE_FIRST + PLACEHOLDER_IDLE
+    table.purge(late)
+    assert not {900, 901, 902} & zone.threads.keys() and 903 in zone.threads and zone.counters.threads_purged == 3
+    table.purge(late)
+    assert not {903, 904} & zone.threads.keys() and 905 in zone.threads
+    thread_of(zone, 905).last_access_ts = late
+    table.remove(906, late)
+    table.purge(late)
+    assert {905, 907} <= zone.threads.keys() and zone.counters.threads_purged == 5
+    monkeypatch.setattr(threadtable, "MAX_THREADS", len(zone.threads))
+    zone.counters.threads_refused += 2_000
+    monkeypatch.setattr(threadtable, "PURGE_AT_ONCE", 1)
+    assert table.placeholder(999, late) is not None, "a table that is full is looked through anew"
+    assert 907 not in zone.threads and table.idle == [909, 908]
+    table.purge(late)
+    assert table.idle == [] and table.next_purge == late + PURGE_INTERVAL, "then as if all had gone at once"
+    assert 905 in zone.threads and not {907, 908, 909} & zone.threads.keys() and zone.counters.threads_purged == 8
+    invariants.check(zone)
+
+
+@interpreted
 def test_texts_and_files_of_whom_there_is_no_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
     zone = small_zone()
     monkeypatch.setattr(threadtable, "MAX_ZONE_TEXT", zone.table.text + 100)

@@ -75,6 +75,11 @@ class Share:
         self.bytes = 0
         self.dropped: dict[str, int] = {}
 
+    def move(self, count: int) -> None:
+        """So many events that waited are unacknowledged now; below 0: the other way round."""
+        self.waiting -= count
+        self.unacknowledged += count
+
     def drop(self, cause: str, count: int = 1) -> None:
         self.dropped[cause] = self.dropped.get(cause, 0) + count
 

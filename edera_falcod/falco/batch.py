@@ -64,12 +64,12 @@ class Batcher:
     def next(self) -> bytes:
         """What to send next: BATCH frames and, between them in their places, SHED frames; b"" when there is nothing."""
         consumer = self._consumer
-        queue = consumer.queue
-        record = queue.next()
-        if record is None:
-            if consumer.due > self._ring.head:
+        due = consumer.due
+        records = consumer.queue.ready(FRAME_EVENTS)
+        if not records:
+            if due > self._ring.head:
                 return b""
-            shed = encode_shed(consumer.due, self._ring.head)
+            shed = encode_shed(due, self._ring.head)
             consumer.due = self._ring.head + 1
             self.bytes += len(shed)
             return shed
@@ -77,19 +77,19 @@ class Batcher:
         out.truncate(0)
         stamp = self._stamp
         last_sent = consumer.sent
-        redelivered = record.seq <= last_sent
+        redelivered = records[0].seq <= last_sent
         count = 0
         self._open()
-        while record is not None:
+        for record in records:
             seq = record.seq
             if redelivered and seq > last_sent:
                 self._close(True)
                 self._open()
                 redelivered = False
-            if seq != consumer.due:
+            if seq != due:
                 self._close(redelivered)
-                out.write(encode_shed(consumer.due, seq - 1))
-                consumer.due = seq
+                out.write(encode_shed(due, seq - 1))
+                due = seq
                 self._open()
             full = False
             for block in record.blocks:
@@ -101,10 +101,13 @@ class Batcher:
             data = record.data
             write_i32_le(out, _EVENT_WORD | len(data))
             out.write(data)
-            record = consumer.send(record)
+            due = seq + 1
             count += 1
-            if len(out) > FRAME_TARGET or count == FRAME_EVENTS:
+            if len(out) > FRAME_TARGET:
                 break
+        if count:
+            consumer.send(count)
+        consumer.due = due
         if self._young_bytes > self._budget >> 1 or len(self._young) > BLOCK_COUNT >> 1:
             self._turn()
         self._close(redelivered)

@@ -22,7 +22,7 @@ import zlib
 from collections.abc import Callable
 from typing import Any, Final
 
-from ..fields.record import Record
+from ..fields.record import Record, newest_of
 from ..state.block import Block
 from .accounting import RESTART, ZoneAccount
 from .ring import BLOCK_OVERHEAD, DAEMON, MAX_CONSUMERS, RECORD_OVERHEAD, Ring
@@ -144,7 +144,7 @@ def restore(ring: Ring, data: bytes, prefix_hash: Callable[[int], int], known: i
             if not before < seq <= last_seq or zone not in indices or priority > 3 or mask >> len(consumers):
                 raise HandoverError("it contradicts itself")
             before = seq
-            records.append((Record(seq, zone, reader.bytes(), named, 0, priority), mask))
+            records.append((Record(seq, zone, reader.bytes(), named, newest_of(named), priority), mask))
     except KeyError as error:
         raise HandoverError("it names a block that it does not hold") from error
     _fill(ring, last_seq, marks, zones, consumers, records, max(blocks, default=0))

@@ -61,20 +61,21 @@ class Intake:
         self.why = DONE
         self.error = None
         index = start
-        while index < stop:
-            data = batch[index]
-            size = len(data)
-            self.code = -1
-            try:
+        code = -1
+        size = 0
+        taken = 0
+        try:
+            while index < stop:
+                data = batch[index]
+                size = len(data)
+                code = -1
                 event = parse_reply(data, 0, size)
                 if not isinstance(event, Event):
                     self.why = SNAPSHOT
-                    return index
-                account.received += 1
-                account.bytes += size
+                    break
+                taken += size
                 account.last_ts = event.ts
                 code = event.code
-                self.code = code
                 codes[code] += 1
                 if code == PPME_CPU_HOTPLUG_E:
                     self.hotplug = True
@@ -83,19 +84,19 @@ class Intake:
                     ring.skip(account)
                 else:
                     ring.append(encoder.encode(event, ring.head + 1))
-            except WireError as error:
-                account.received += 1
-                account.bytes += size
-                account.refuse(error.cause)
-                self.cause = error.cause
-                self.why = REFUSED
-                return index
-            except Exception as error:
-                if self.code < 0:
-                    account.received += 1
-                account.refuse(INTERNAL)
-                self.error = error
-                self.why = FAULT
-                return index
-            index += 1
-        return stop
+                index += 1
+        except WireError as error:
+            account.received += 1
+            account.refuse(error.cause)
+            taken += size
+            self.cause = error.cause
+            self.why = REFUSED
+        except Exception as error:
+            account.received += 1
+            account.refuse(INTERNAL)
+            self.error = error
+            self.why = FAULT
+        account.received += index - start
+        account.bytes += taken
+        self.code = code
+        return index

@@ -13,7 +13,7 @@ from ..fields import slots
 from ..fields.blocks import make_block
 from ..fields.cells import Cells
 from ..fields.priority import NOTICE
-from ..fields.record import Record
+from ..fields.record import Record, newest_of
 from ..state.block import Block
 from .accounting import ZoneAccount
 from .ring import DAEMON, Ring
@@ -105,7 +105,7 @@ class Notices:
         if ring.wants(account, NOTICE):
             seq = ring.head + 1
             data = _HEAD.pack(seq, ts, -1, self._etype.id, zone_id, 0, 0, 0, 0) + cells.finish()
-            ring.append(Record(seq, account.index, data, blocks, 0, NOTICE))
+            ring.append(Record(seq, account.index, data, blocks, newest_of(blocks), NOTICE))
         else:
             ring.skip(account)
 

@@ -6,7 +6,7 @@ acknowledged is let go at once; its places in the list, eight bytes each, when t
 
 from __future__ import annotations
 
-from typing import Final, final
+from typing import Final, cast, final
 
 from mypy_extensions import i64
 
@@ -36,29 +36,37 @@ class Queue:
         records = self._records
         return records[at] if at < len(records) else None
 
-    def send(self) -> Record | None:
-        """The first that waits is on its way. Returns the one behind it."""
-        at = self._next + 1
-        self._next = at
-        records = self._records
-        return records[at] if at < len(records) else None
+    def ready(self, most: i64) -> list[Record]:
+        """The first of those that wait, at most so many."""
+        return self._part(self._next, self._next + most)
+
+    def send(self, count: i64) -> list[Record]:
+        """The first ``count`` of those that wait are on their way. Returns them."""
+        at = self._next
+        self._next = at + count
+        return self._part(at, at + count)
 
     def oldest(self) -> Record | None:
         """The first of those that were sent and are not acknowledged; None if there is none."""
         at = self._first
         return self._records[at] if at < self._next else None
 
-    def acknowledge(self) -> Record | None:
-        """The oldest is done. Returns the one behind it."""
+    def acknowledge(self, seq: i64) -> list[Record]:
+        """Those that were sent and are not after this sequence number are done. Returns them."""
         records = self._records
-        at = self._first
-        records[at] = None
-        at += 1
+        first = self._first
+        stop = self._next
+        at = first
+        while at < stop:
+            record = records[at]
+            if record is None or record.seq > seq:
+                break
+            at += 1
+        done = self._part(first, at)
+        records[first:at] = [None] * len(done)
         self._first = at
-        if at >= SLACK:
-            self._tidy()
-            at = self._first
-        return records[at] if at < self._next else None
+        self._tidy()
+        return done
 
     def rewind(self) -> list[Record]:
         """What was sent waits again; returns it."""
@@ -77,6 +85,10 @@ class Queue:
         records[self._first : self._next] = sent
         self._tidy()
 
+    def _part(self, start: i64, stop: i64) -> list[Record]:
+        """From the first that is held on there is a record in each place."""
+        return cast("list[Record]", self._records[start:stop])
+
     def _tidy(self) -> None:
         at = self._first
         if at >= SLACK and 2 * at >= len(self._records):
@@ -92,9 +104,9 @@ class Queue:
     @property
     def waiting(self) -> list[Record]:
         """Those that wait. Looks at each."""
-        return [record for record in self._records[self._next :] if record is not None]
+        return self._part(self._next, len(self._records))
 
     @property
     def unacknowledged(self) -> list[Record]:
         """Those that were sent and are not acknowledged. Looks at each."""
-        return [record for record in self._records[self._first : self._next] if record is not None]
+        return self._part(self._first, self._next)

@@ -154,51 +154,59 @@ class Consumer:
         self.bytes += size
         return True
 
-    def take(self) -> Record | None:
-        """The next record to send, now unacknowledged; None if nothing waits."""
-        record = self.queue.next()
-        if record is not None:
-            self.send(record)
-        return record
-
-    def send(self, record: Record) -> Record | None:
-        """The next record to send, which is ``record``, is now unacknowledged. Returns the one behind it."""
-        share = self._share
-        if share is None or record.zone != self._known:
-            share = self._held(record)
-        share.waiting -= 1
-        share.unacknowledged += 1
-        seq = record.seq
-        if seq <= self.sent:
-            share.redelivered += 1
-        else:
-            self.sent = seq
-        self.due = seq + 1
-        return self.queue.send()
+    def send(self, count: int) -> None:
+        """The first ``count`` of those that wait, at least one, are now unacknowledged."""
+        records = self.queue.send(count)
+        if records[0].seq <= self.sent:
+            for record in records:
+                if record.seq <= self.sent:
+                    self._held(record.zone).redelivered += 1
+        zone = records[0].zone
+        run = 0
+        for record in records:
+            if record.zone != zone:
+                self._held(zone).move(run)
+                zone = record.zone
+                run = 0
+            run += 1
+        self._held(zone).move(run)
+        last = records[-1].seq
+        self.sent = max(last, self.sent)
+        self.due = last + 1
 
     def acknowledge(self, seq: int) -> bool:
         """This record and all before are done; False if the consumer claims what it was not sent on this connection."""
         if seq >= self.due:
             return False
-        queue = self.queue
-        record = queue.oldest()
-        while record is not None and record.seq <= seq:
-            share = self._share
-            if share is None or record.zone != self._known:
-                share = self._held(record)
-            share.unacknowledged -= 1
-            share.acknowledged += 1
-            size = record.size
-            share.bytes -= size
-            self.bytes -= size
-            record = queue.acknowledge()
+        zone = NOBODY
+        run = 0
+        size = 0
+        for record in self.queue.acknowledge(seq):
+            if record.zone != zone:
+                if run:
+                    self._done(zone, run, size)
+                zone = record.zone
+                run = 0
+                size = 0
+            run += 1
+            size += record.size
+        if run:
+            self._done(zone, run, size)
         if seq > self.acknowledged:
             self.acknowledged = seq
         return True
 
-    def _held(self, record: Record) -> Share:
-        """The share of a record that is queued."""
-        share = self.share_of(record.zone)
+    def _done(self, zone: int, count: int, size: int) -> None:
+        """So many records of a zone are acknowledged, which were charged ``size`` together."""
+        share = self._held(zone)
+        share.unacknowledged -= count
+        share.acknowledged += count
+        share.bytes -= size
+        self.bytes -= size
+
+    def _held(self, zone: int) -> Share:
+        """The share of a zone of which records are queued."""
+        share = self.share_of(zone)
         assert share is not None
         return share
 
@@ -210,9 +218,7 @@ class Consumer:
     def rewind(self) -> None:
         """The connection is gone: what was not acknowledged waits again, in front."""
         for record in self.queue.rewind():
-            share = self._held(record)
-            share.unacknowledged -= 1
-            share.waiting += 1
+            self._held(record.zone).move(-1)
         self.due = self.acknowledged + 1
 
     def discard(self, before: int, cause: str) -> int:
@@ -227,7 +233,7 @@ class Consumer:
         """Drop what waits, as long as it is older than ``before`` and more than ``size`` bytes are charged."""
         count = 0
         while (record := self.queue.next(count)) is not None and record.seq < before and self.bytes > size:
-            share = self._held(record)
+            share = self._held(record.zone)
             share.waiting -= 1
             share.bytes -= record.size
             share.drop(cause)
@@ -336,13 +342,15 @@ class Ring:
         zone = self._zone
         if zone.index != record.zone:
             zone = self._zone = self.zones[record.zone]
-        size = len(record.data) + RECORD_OVERHEAD
+        size = len(record.data)
+        fits = size <= MAX_RECORD
+        size += RECORD_OVERHEAD
         born = self._born
         brought = 0
-        fits = len(record.data) <= MAX_RECORD
-        for block in record.blocks:
-            if block.id > born:
-                brought += self._bring(block, born)
+        if record.newest > born:
+            for block in record.blocks:
+                if block.id > born:
+                    brought += self._bring(block, born)
         if self._oversize:
             for block in record.blocks:
                 if block.id in self._oversize:
@@ -353,23 +361,28 @@ class Ring:
             size += brought
         record.size = size
         taken = 0
-        for consumer in self._list:
+        consumers = self._list
+        pressed = not consumers
+        for consumer in consumers:
             share = consumer._share
             if share is None or consumer._known != zone.index:
                 share = consumer.share_of(zone.index) or consumer.share(zone)
             if not fits:
                 share.drop(TOO_LARGE)
                 consumer.dropped += 1
+                pressed = True
             elif consumer.offer(record, share):
                 taken += 1
                 wake = consumer.wake
                 if wake is not None:
                     consumer.wake = None
                     wake()
-            elif brought:
-                self._strict[record.zone] = record.seq
+            else:
+                pressed = True
+                if brought:
+                    self._strict[record.zone] = record.seq
         zone.entered += 1
-        self.pressed = taken == 0 or taken < len(self._list)
+        self.pressed = pressed
         return taken
 
     def _bring(self, block: Block, born: int) -> int:

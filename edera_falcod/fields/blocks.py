@@ -49,7 +49,7 @@ class Numbers:
 
 IDS: Final = Numbers()
 
-_etypes: Final[list[Block | None]] = [None] * t.PPM_EVENT_MAX
+ETYPES: Final[list[Block | None]] = [None] * t.PPM_EVENT_MAX  # those made so far, by event code; none for generic events
 _generic: Final[dict[int, Block]] = {}
 
 
@@ -64,7 +64,7 @@ def etype_block(code: int, syscall: int) -> Block:
     if code == t.PPME_GENERIC_X:
         block = _generic.get(syscall)
     else:
-        block = _etypes[code]
+        block = ETYPES[code]
     if block is not None:
         return block
     cells = Cells()
@@ -73,7 +73,7 @@ def etype_block(code: int, syscall: int) -> Block:
     if code == t.PPME_GENERIC_X:
         _generic[syscall] = block
     else:
-        _etypes[code] = block
+        ETYPES[code] = block
     return block
 
 

@@ -151,12 +151,14 @@ class ParamPlan:
     printf takes the number for. ``names``: memo of flag texts, shared by all parameters with the same table. ``memo``: interpreted, of the
     parameter's whole text, by its bytes; None where it follows from more than these, or hardly ever is the same. ``codes``: the same of
     what stands for no file in a fd's place, None for all other parameters. ``recent``: compiled, the same as both, see ``_recent``; shared
-    by all that print alike, empty where there is none. ``dirfd``: index of the parameter with the directory, -1: the path starts at the
+    by all that print alike, empty where there is none. ``form``: interpreted, what a number of 64 bits that is like no other is printed
+    with, label and all, ``b""`` for all other parameters. ``dirfd``: index of the parameter with the directory, -1: the path starts at the
     working directory.
     """
 
     __slots__ = (
-        "name", "label", "kind", "size", "signed", "bits", "fmt", "table", "names", "memo", "codes", "recent", "dirfd", "variants", "empty",
+        "name", "label", "kind", "size", "signed", "bits", "fmt", "table", "names", "memo", "codes", "recent", "form", "dirfd", "variants",
+        "empty",
     )
 
     def __init__(self, info: ParamInfo, print_format: int) -> None:
@@ -181,6 +183,9 @@ class ParamPlan:
             table = info.flags.name if info.flags is not None else ""
             alike = (b"" if self.kind == K_FD else info.name, info.type, print_format, table)
             self.recent = _recents.setdefault(alike, [None] * RECENT)
+        self.form = b""
+        if self.kind == K_NUMBER and self.size == 8 and print_format in (tables.PF_HEX, tables.PF_DEC):
+            self.form = self.label + (b"%X" if print_format == tables.PF_HEX else b"%d")
         self.dirfd = info.dirfd if info.type == tables.PT_FSRELPATH else -1
         # A variant prints in the format of the parameter that holds it (event.cpp, param_fmt)
         self.variants: list[ParamPlan] = [ParamPlan(variant, print_format) for variant in info.variants]
@@ -396,6 +401,17 @@ def _joined(cells: Cells, zone: ZoneState, plans: list[ParamPlan], params: list[
                 shown = _fd_shown(plan, int.from_bytes(data, "little"), zone)
             else:
                 shown = plan.codes.get(data) or _show(plan, plan.codes, data, zone)
+        elif plan.form and len(data) == 8:
+            value = read_i64_le(data, 0)
+            text = plan.form % (value if value >= 0 or plan.fmt != tables.PF_HEX else value + (1 << 64))
+            at = len(label)
+            words.append(pos + at | len(text) - at << 32 | (KIND_SIGNED if plan.signed else KIND_UNSIGNED))
+            words.append(value)
+            pieces.append(text)
+            pos += len(text)
+            if first is None:
+                first = text[at:]
+            continue
         if shown is not None:
             text = shown.text
             words.append(shown.word + pos)

@@ -11,12 +11,12 @@ from struct import Struct
 from typing import Final, final
 
 from ..scap import tables
-from ..state.block import Block
 from ..state.preparation import EXIT, PREPARATION
 from . import evtargs, slots
 from .priority import PRIORITIES
 
-MAX_REPEATS: Final = 8192  # records remembered, of all zones: 10 MB
+MAX_REPEATS: Final = 8192  # records remembered that came twice at least, of all zones: 10 MB
+MAX_ONCE: Final = 8192  # and of those that came once: 8 MB
 LONGEST: Final = 768  # bytes of a record, and of what it was made of; nearly all have less, and what is longer hardly comes again
 
 # Code, number and block of the file, whether its name is new, the working directory if that matters, and the parameters
@@ -89,13 +89,12 @@ class Form:
 
 @final
 class Repeat:
-    """A record as it was made. ``etype``: the block of its type. ``front``, ``args``, ``result``, ``file``: what stands before and between
-    what is made anew (Form); ``rest``: what follows."""
+    """A record as it was made. ``front``, ``args``, ``result``, ``file``: what stands before and between what is made anew (Form);
+    ``rest``: what follows."""
 
-    __slots__ = ("args", "etype", "file", "front", "pack", "rest", "result")
+    __slots__ = ("args", "file", "front", "pack", "rest", "result")
 
-    def __init__(self, etype: Block, form: Form, data: bytes) -> None:
-        self.etype = etype
+    def __init__(self, form: Form, data: bytes) -> None:
         self.pack = form.pack
         self.front = data[_HEAD : form.lineage]
         self.args = int.from_bytes(data[form.args : form.cpu], "little")
@@ -106,17 +105,31 @@ class Repeat:
 
 _forms: Final[dict[int, Form]] = {}  # by presence word; a few dozen
 REPEATS: Final[dict[Key, Repeat]] = {}
+ONCE: Final[dict[Key, bytes]] = {}  # records that were made once: most never come again, and are not taken apart
 
 
-def remember(key: Key, etype: Block, data: bytes) -> None:
-    """Keep the record that was made of this, if it is one of the usual ones."""
-    size = max(len(data), len(key[4]) + sum(map(len, key[5])))
+def again(key: Key) -> Repeat | None:
+    """The record that was made of this once, taken apart as it seems to come again."""
+    data = ONCE.pop(key, b"")
+    if not data:
+        return None
     presence = int.from_bytes(data[_HEAD + 4 : _CELLS], "little")
-    if size > LONGEST or data[_HEAD] != 1 or presence & _HOT != _HOT or presence >> _LAST > 1:
-        return
     form = _forms.get(presence)
     if form is None:
         form = _forms[presence] = Form(presence)
     if len(REPEATS) >= MAX_REPEATS:
         REPEATS.clear()
-    REPEATS[key] = Repeat(etype, form, data)
+    known = REPEATS[key] = Repeat(form, data)
+    return known
+
+
+def remember(key: Key, data: bytes) -> None:
+    """Keep the record that was made of this, if it is one of the usual ones."""
+    presence = int.from_bytes(data[_HEAD + 4 : _CELLS], "little")
+    if len(data) > LONGEST or data[_HEAD] != 1 or presence & _HOT != _HOT or presence >> _LAST > 1:
+        return
+    if len(key[4]) + sum(map(len, key[5])) > LONGEST:
+        return
+    if len(ONCE) >= MAX_ONCE:
+        ONCE.clear()
+    ONCE[key] = data

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 
 from edera_falcod.falco.frames import EVENT_HEAD
-from edera_falcod.falco.ring import Ring
-from edera_falcod.fields.record import Record
+from edera_falcod.falco.ring import Consumer, Ring
+from edera_falcod.fields.record import Record, newest_of
 from edera_falcod.state.block import Block
 
 _ids = itertools.count(1)
@@ -21,4 +21,12 @@ def record(ring: Ring, zone: int, body: bytes = b"", blocks: tuple[Block, ...] =
     """The record that ``ring`` takes next. Its ids are those of ``blocks``, in order."""
     seq = ring.head + 1
     ids = [block.id for block in blocks[:6]] + [0] * (6 - len(blocks[:6]))
-    return Record(seq, zone, EVENT_HEAD.pack(seq, 1000 + seq, zone, *ids) + body, blocks, 0, priority)
+    return Record(seq, zone, EVENT_HEAD.pack(seq, 1000 + seq, zone, *ids) + body, blocks, newest_of(blocks), priority)
+
+
+def take(consumer: Consumer) -> Record | None:
+    """The next record to send, now unacknowledged; None if nothing waits."""
+    record = consumer.queue.next()
+    if record is not None:
+        consumer.send(1)
+    return record

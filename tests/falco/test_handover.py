@@ -15,7 +15,7 @@ from edera_falcod.falco.accounting import RESTART
 from edera_falcod.falco.handover import HandoverError
 from edera_falcod.falco.ring import Ring
 
-from .records import block, record
+from .records import block, record, take
 from .test_ring import drain, put
 
 FIELDS, HASH = 5, 7
@@ -31,7 +31,7 @@ def full(count: int = 6, budget: int = 1 << 20) -> Ring:
     for number in range(count):
         put(ring, zone.index, b"x" * number, (deep, block(b"own%d" % number)))
     for _ in range(count // 2):
-        busy.take()
+        take(busy)
     busy.acknowledge(1)
     ring.detach(busy, 0.0)
     return ring

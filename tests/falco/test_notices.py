@@ -10,7 +10,7 @@ from edera_falcod.fields.reader import BlockTable, EventView, value
 from edera_falcod.fields.spec import Kind
 from edera_falcod.state.block import Block
 
-from .records import record
+from .records import record, take
 
 
 def put(ring: Ring, zone: int, body: bytes = b"") -> None:
@@ -108,7 +108,7 @@ def test_a_gone_zones_losses_are_not_told_twice() -> None:
         zone.received += 1
         ring.skip(zone)
         assert board.look(float(number), 1) == {"falco": 1}
-        while consumer.take() is not None:
+        while take(consumer) is not None:
             consumer.acknowledge(consumer.sent)
         ring.remove_zone(zone)
     assert len(ring.zones) < 100

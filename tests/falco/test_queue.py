@@ -37,17 +37,16 @@ class AsTwo(RuleBasedStateMachine):
 
     @rule(count=st.integers(1, 900))
     def send(self, count: int) -> None:
-        for _ in range(min(count, len(self.waiting))):
-            assert self.queue.next() is self.waiting[0]
-            self.queue.send()
-            self.unacknowledged.append(self.waiting.popleft())
+        count = min(count, len(self.waiting))
+        sent = [self.waiting.popleft() for _ in range(count)]
+        assert self.queue.ready(count) == sent
+        assert self.queue.send(count) == sent
+        self.unacknowledged.extend(sent)
 
     @rule(count=st.integers(1, 900))
     def acknowledge(self, count: int) -> None:
-        for _ in range(min(count, len(self.unacknowledged))):
-            assert self.queue.oldest() is self.unacknowledged[0]
-            self.queue.acknowledge()
-            self.unacknowledged.popleft()
+        done = [self.unacknowledged.popleft() for _ in range(min(count, len(self.unacknowledged)))]
+        assert self.queue.acknowledge(done[-1].seq if done else 0) == done
 
     @rule()
     def rewind(self) -> None:
@@ -82,10 +81,10 @@ def test_what_is_done_is_let_go_at_once() -> None:
     data = b"held by its record"
     for seq in range(3):
         queue.append(Record(seq, 1, data, (), 0, 0))
-        queue.send()
+        queue.send(1)
     held = sys.getrefcount(data)
     for done in range(1, 4):
-        queue.acknowledge()
+        queue.acknowledge(done - 1)
         assert sys.getrefcount(data) == held - done
     assert not queue.waits and queue.oldest() is None
 
@@ -95,6 +94,6 @@ def test_places_of_what_is_done_do_not_pile_up() -> None:
     queue = Queue()
     for seq in range(20 * SLACK):
         queue.append(made(seq))
-        queue.send()
-        queue.acknowledge()
+        queue.send(1)
+        queue.acknowledge(seq)
         assert len(queue._records) <= SLACK

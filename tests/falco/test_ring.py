@@ -11,7 +11,7 @@ from edera_falcod.fields.priority import HIGH, LOW, NORMAL, NOTICE
 from edera_falcod.ops import reload
 from edera_falcod.state.block import Block
 
-from .records import block, record
+from .records import block, record, take
 
 
 def put(ring: Ring, zone: int, body: bytes = b"", blocks: tuple[Block, ...] = (), priority: int = NORMAL) -> int:
@@ -21,7 +21,7 @@ def put(ring: Ring, zone: int, body: bytes = b"", blocks: tuple[Block, ...] = ()
 
 def drain(consumer: Consumer) -> list[int]:
     taken = []
-    while (one := consumer.take()) is not None:
+    while (one := take(consumer)) is not None:
         taken.append(one.seq)
     return taken
 
@@ -70,8 +70,8 @@ def test_what_was_not_acknowledged_comes_again() -> None:
     consumer = ring.attach("falco")
     for _ in range(4):
         put(ring, zone.index)
-    consumer.take()
-    consumer.take()
+    take(consumer)
+    take(consumer)
     consumer.acknowledge(1)
     ring.detach(consumer, 0.0)
     assert ring.attach("falco") is consumer
@@ -87,7 +87,7 @@ def test_a_claim_beyond_what_was_sent_is_refused() -> None:
     consumer = ring.attach("falco")
     put(ring, zone.index)
     assert not consumer.acknowledge(1)
-    consumer.take()
+    take(consumer)
     assert consumer.acknowledge(1)
     assert consumer.acknowledge(1)
     assert not consumer.acknowledge(2)
@@ -103,7 +103,7 @@ def test_a_smaller_budget_leaves_what_the_consumer_is_working_on() -> None:
     consumer = ring.attach("falco")
     for _ in range(5):
         put(ring, zone.index, b"x" * 3000)
-    assert [consumer.take() is not None for _ in range(3)] == [True] * 3
+    assert [take(consumer) is not None for _ in range(3)] == [True] * 3
     reload.resize(ring, 5000)
     assert (len(consumer.queue.unacknowledged), len(consumer.queue.waiting)) == (3, 0)
     assert consumer.shares[zone.index].dropped == {accounting.OVERLOAD: 2}
@@ -195,7 +195,7 @@ def test_unacknowledged_events_do_not_age_while_connected() -> None:
     zone = ring.add_zone("z", "zone")
     consumer = ring.attach("falco")
     put(ring, zone.index)
-    consumer.take()
+    take(consumer)
     for second in range(30):
         ring.tick(float(second))
     assert consumer.shares[zone.index].unacknowledged == 1
@@ -274,7 +274,7 @@ def test_a_slow_consumer_costs_another_nothing() -> None:
     fast = ring.attach("fast")
     for _ in range(50_000):
         put(ring, zone.index, b"x" * 300)
-        one = fast.take()
+        one = take(fast)
         assert one is not None
         fast.acknowledge(one.seq)
     assert fast.shares[zone.index].lost() == 0
@@ -443,7 +443,7 @@ class Schedules(RuleBasedStateMachine):
         if consumer is None or not consumer.attached:
             return
         for _ in range(count):
-            one = consumer.take()
+            one = take(consumer)
             if one is None:
                 break
             assert one.seq > self.seen[name][-1], "out of order, or twice within one connection or the acknowledged range"

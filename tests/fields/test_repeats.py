@@ -32,13 +32,16 @@ DATA = Path(__file__).parents[1] / "data"
 
 
 class Kept(dict[Key, Repeat]):
-    """Records remembered. ``found``: how many were asked for and there."""
+    """Records that came twice. ``once``: those that came once. ``found``: how many were asked for and there."""
 
-    found = 0
+    def __init__(self) -> None:
+        super().__init__()
+        self.found = 0
+        self.once: dict[Key, bytes] = {}
 
     def get(self, key: Key, default: object = None) -> Repeat | None:  # type: ignore[override]
         known = super().get(key)
-        self.found += known is not None
+        self.found += known is not None or key in self.once
         return known
 
 
@@ -46,6 +49,7 @@ class Kept(dict[Key, Repeat]):
 def kept(monkeypatch: pytest.MonkeyPatch) -> Kept:
     kept = Kept()
     monkeypatch.setattr(repeats, "REPEATS", kept)
+    monkeypatch.setattr(repeats, "ONCE", kept.once)
     return kept
 
 
@@ -114,7 +118,7 @@ def read(fd: int, tid: int = 10) -> Event:
 def test_the_same_again(kept: Kept) -> None:
     pair = Pair(small_zone())
     pair.see(openat(b"/a\0"), read(3), read(3), openat(b"/a\0"), openat(b"/a\0", -2), openat(b"/a\0", -2), read(3, 20))
-    assert kept.found == 3 and len(kept) == 3
+    assert kept.found == 3 and len(kept) == 3 and not kept.once
 
 
 def test_what_follows_from_more_than_the_parameters(kept: Kept) -> None:
@@ -136,9 +140,7 @@ def test_what_is_not_remembered(kept: Kept) -> None:
     """Events of threads of whom nothing is known; ones with fewer parameters than usual are."""
     pair = Pair(small_zone())
     pair.see(openat(b"/a\0", -2, tid=4711), openat(b"/a\0", -2, tid=4711))
-    thread_of(pair.zone, 10).fds = None
-    pair.see(event(t.PPME_SYSCALL_UNLINK_2_X, 10, res=0, path=b"/a\0"))
-    assert kept.found == 0 and not kept
+    assert kept.found == 0 and not kept and not kept.once
     whole = openat(b"/a\0", -2)
     for _ in range(2):
         pair.see(Event(whole.ts, 10, 0, whole.code, whole.params[:1]))
@@ -179,14 +181,18 @@ def test_memory_is_bounded(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     """In number, in what is made, and in what it was made of: bytes behind a NUL are shown nowhere."""
     pair = Pair(small_zone())
     monkeypatch.setattr(repeats, "MAX_REPEATS", 3)
+    monkeypatch.setattr(repeats, "MAX_ONCE", 4)
     for number in range(10):
+        pair.see(openat(b"/%d\0" % number, -2))
+        assert 0 < len(kept.once) <= 4
         pair.see(openat(b"/%d\0" % number, -2))
         assert 0 < len(kept) <= 3
     kept.clear()
+    kept.once.clear()
     pair.see(openat(b"/" + b"a" * 200 + b"\0", -2), openat(b"/a\0" + bytes(repeats.LONGEST), -2))
     thread_of(pair.zone, 10).cwd = b"/" + b"c" * repeats.LONGEST + b"/"
     pair.see(openat(b"a\0", -2))
-    assert not kept
+    assert not kept and not kept.once
 
 
 def test_what_is_remembered_is_all_that_counts() -> None:

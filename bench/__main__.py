@@ -146,7 +146,7 @@ def measure(builds: list[Build], capture: Path, limit: int, rounds: int, short: 
     for build in builds:
         of_build: dict[str, Any] = stages(build, capture, limit, rounds)
         with Stand(capture, limit, builds[0]) as stand:
-            of_build |= ways(build, stand, reference, corpus, rounds if build.name == "compiled" else max(1, rounds // 2))
+            of_build |= ways(build, stand, reference, corpus, rounds if build.name == "compiled" else (rounds + 1) // 2)
         if build.name == "compiled":
             found |= of_build
         else:

@@ -293,9 +293,6 @@ class Pipelines:
     def held(self, zone_id: str) -> int:
         return self._ring.held(self.by_id[zone_id].account)
 
-    def waits(self, zone_id: str) -> bool:
-        return self._ring.waits(self.by_id[zone_id].account)
-
     async def snapshot(self, zone_id: str, message: bytes) -> Verdict:
         pipeline = self.by_id[zone_id]
         verdict = await pipeline.snapshot(message)

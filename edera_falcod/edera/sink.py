@@ -65,9 +65,6 @@ class ZoneSink(Protocol):
     def held(self, zone_id: str) -> int:
         """Bytes that the zone's events take in the buffer of the connected consumer for which there are the most of them."""
 
-    def waits(self, zone_id: str) -> bool:
-        """Whether some of the zone's events wait to be sent to a connected consumer."""
-
     async def snapshot(self, zone_id: str, message: bytes) -> Verdict:
         """Replace the zone's state by the snapshot in this reply. May let others run in between; nothing else of this zone comes
         meanwhile. ``MALFORMED``: it was refused and the zone has no state that can be trusted."""

@@ -42,14 +42,11 @@ REOPEN_SPACING: Final = 0.5
 # many, which take a millisecond or two, and fewer where each takes long
 SLICE: Final = 0.002
 MAX_PACE: Final = 64
-# Bytes that a zone may add to a consumer's buffer before the consumer has its turn, and what it then waits at most for all of its own
-# to be sent: RESTS times REST seconds. A socket takes some 200 kB, which the consumer has to read before it takes more; a zone whose turns
-# follow each other faster (an exec with 30 kB of environment becomes 90 kB, in 0.2 ms) would fill the buffer of a consumer that has nothing
-# to do, with everybody else's events behind its own. A slow consumer holds the zone up by these milliseconds for so many bytes, and not
-# at all once the zone's part of the buffer is full.
+# Bytes that a zone may add to a consumer's buffer before the loop goes on to others, the consumer's connection among them. That takes some
+# 200 kB in one go; a zone whose turns make more (an exec with 30 kB of environment becomes 90 kB, in 0.2 ms) would fill the buffer of a
+# consumer that has nothing to do, with everybody else's events behind its own. It is not waited until these are sent: what a zone can
+# send would then depend on its consumers.
 PORTION: Final = 256 << 10
-RESTS: Final = 5
-REST: Final = 0.001
 # So many faults in so many seconds mean that trying again does not help.
 MAX_FAULTS: Final = 5
 FAULT_WINDOW: Final = 60.0
@@ -154,7 +151,7 @@ class ZoneStream:
         self._reserved = 0  # bytes of the budget that are ours
         self._handing = False  # events or a snapshot, in slices between which others run: on a busy machine a large one takes long
         self._pace = MAX_PACE
-        self._made = 0  # bytes in consumers' buffers, since they last had their turn for it
+        self._made = 0  # bytes in consumers' buffers since the loop last went on for it
         self._gap = ""  # why, of the one that has to be told once what is on its way has been handed on
         # What others want
         self._exit = ""
@@ -479,19 +476,11 @@ class ZoneStream:
                 self._made += made
                 if self._made > PORTION:
                     self._made = 0
-                    await self._rest()
+                    await asyncio.sleep(0)
                 await turns.give()
         finally:
             self._handing = False
         return at, found
-
-    async def _rest(self) -> None:
-        """The consumers' turn, until they were sent what is ours, but not for long."""
-        await asyncio.sleep(0)
-        for _ in range(RESTS):
-            if not self._sink.waits(self.zone.id):
-                return
-            await asyncio.sleep(REST)
 
     async def _stop(self, call: Call, splitter: FrameSplitter) -> None:
         """End the stream in an orderly way and hand on what still comes."""

@@ -318,22 +318,14 @@ class Ring:
         return False
 
     def held(self, zone: ZoneAccount) -> int:
-        """Bytes that this zone is charged at the connected consumer for which it has the most; 0: nobody is connected. As for ``waits``,
-        ephemeral consumers do not count: a slow ``tail`` holds nobody up."""
+        """Bytes that this zone is charged at the connected consumer for which it has the most; 0: nobody is connected. Ephemeral ones
+        (``tail``) do not count."""
         most = 0
         for consumer in self._list:
             share = consumer.shares.get(zone.index)
             if share is not None and share.bytes > most and consumer.attached and not consumer.ephemeral:
                 most = share.bytes
         return most
-
-    def waits(self, zone: ZoneAccount) -> bool:
-        """Whether a connected consumer was not sent all of this zone's yet."""
-        for consumer in self._list:
-            share = consumer.shares.get(zone.index)
-            if share is not None and share.waiting > 0 and consumer.attached and not consumer.ephemeral:
-                return True
-        return False
 
     def append(self, record: Record) -> int:
         """Take the record with sequence number ``head + 1``; returns how many consumers will get it."""

@@ -92,9 +92,6 @@ class Sink:
     def held(self, zone_id: str) -> int:
         return 0  # nobody reads
 
-    def waits(self, zone_id: str) -> bool:
-        return False
-
     async def snapshot(self, zone_id: str, message: bytes) -> Verdict:
         name = self.names[zone_id]
         reader = parse_reply(message, 0, len(message))

@@ -125,20 +125,11 @@ class ZoneBlocks:
         return block
 
     def lineage(self, thread: Thread, main: Thread | None) -> Block:
-        """The LINEAGE block of a thread, whose main thread is ``main``, as it is now."""
+        """The LINEAGE block of a thread, whose main thread is ``main``, as it is now: for the encoder, where something has changed."""
         zone = self._zone
-        main_version = -1 if main is None else main.version
-        block = thread.lineage
-        if (
-            block is not None
-            and thread.block_epoch == zone.table.epoch
-            and thread.lineage_version == thread.version
-            and thread.lineage_main == main_version
-        ):
-            return block
         thread.block_epoch = zone.table.epoch
         thread.lineage_version = thread.version
-        thread.lineage_main = main_version
+        thread.lineage_main = -1 if main is None else main.version
         ancestors: list[Block] = []
         lineage: list[Block] = []
         shell = -1

@@ -185,7 +185,8 @@ def test_memory_is_bounded(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(10):
         pair.see(openat(b"/%d\0" % number, -2))
         assert 0 < len(kept.once) <= 4
-        pair.see(openat(b"/%d\0" % number, -2))
+    for number in range(10):
+        pair.see(openat(b"/again%d\0" % number, -2), openat(b"/again%d\0" % number, -2))
         assert 0 < len(kept) <= 3
     kept.clear()
     kept.once.clear()

@@ -13,7 +13,6 @@ from typing import Final, final
 from ..scap import tables
 from ..state.preparation import EXIT, PREPARATION
 from . import evtargs, slots
-from .priority import PRIORITIES
 
 MAX_REPEATS: Final = 8192  # records remembered that came twice at least, of all zones: 10 MB
 MAX_ONCE: Final = 8192  # and of those that came once: 8 MB
@@ -37,15 +36,14 @@ _LAST: Final = slots.FD_TYPECHAR_EVENT  # of the others: behind it is what chang
 @final
 class RepeatPlan:
     """An event type whose events may be remembered. ``fds``: indexes of the parameters that are numbers of files, and ``paths``,
-    of those that may be paths, which may begin at the working directory. ``priority``: of its records."""
+    of those that may be paths, which may begin at the working directory."""
 
-    __slots__ = ("fds", "paths", "priority")
+    __slots__ = ("fds", "paths")
 
     def __init__(self, code: int) -> None:
         plans = evtargs.PLANS[code]
         self.fds: list[int] = [index for index, plan in enumerate(plans) if plan.kind == evtargs.K_FD]
         self.paths: list[int] = [index for index, plan in enumerate(plans) if plan.kind in (evtargs.K_PATH, evtargs.K_STRING)]
-        self.priority = PRIORITIES[code]
 
 
 def _plans() -> list[RepeatPlan | None]:

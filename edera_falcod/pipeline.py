@@ -34,7 +34,7 @@ from .turns import Turns
 
 # Replies that we do not understand but that leave nothing wrong behind: of a zone that is newer, or older, than we are.
 HARMLESS: Final = frozenset({UNKNOWN_EVENT, OLD_EVENT, EMPTY})
-SLICE: Final = 0.002  # seconds of work on a snapshot before others get their turn
+SLICE: Final = 0.001  # seconds of work on a snapshot before others get their turn
 SCAN: Final = 1024  # outermost fields of a snapshot that are looked at before the clock is
 LOSS_SPACING: Final = 30.0  # seconds between reseeds after losses (of the zone's driver, or by our own faults): a zone that loses all the
 # time must not keep us busy with snapshots; it stays tainted meanwhile, and the last loss is always followed by a reseed

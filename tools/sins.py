@@ -32,6 +32,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 sys.path[:0] = [*filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), str(ROOT)]  # a compiled build before the tree
 
 from bench.builds import compiled  # noqa: E402
+from bench.processes import cpu_seconds  # noqa: E402
 from edera_falcod import __file__ as package  # noqa: E402
 from edera_falcod._pure import compiled as is_compiled  # noqa: E402
 from edera_falcod.edera.lifecycle import State  # noqa: E402
@@ -52,7 +53,6 @@ WAIT: Final = 60.0  # seconds for anything to come up
 BEAT: Final = 0.005  # s between two looks at how late the host is
 SETTLE: Final = 0.5  # s from connecting to the run's beginning
 LOOK: Final = 0.25  # s between two looks at what waits for the consumer
-TICKS: Final = os.sysconf("SC_CLK_TCK")
 HALVES: Final = ("first", "second")
 
 
@@ -119,21 +119,15 @@ class Found:
     rss: int = 0
 
 
-def used(pid: int) -> float:
-    """Seconds of CPU."""
-    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(words[11]) + int(words[12])) / TICKS
-
-
 async def look(folder: Path, daemon: int, seconds: float, found: Found) -> None:
     """At how busy all are and what waits, in the first half."""
     began = time.monotonic()
-    before = [used(daemon), time.process_time()]
+    before = [cpu_seconds(daemon), time.process_time()]
     while (passed := time.monotonic() - began) < seconds / 2:
         await asyncio.sleep(LOOK)
         status = await get_status(str(folder / "ctl.sock"))
         found.waiting = max([found.waiting, *(one.waiting for one in status.consumers)])
-    found.busy = ((used(daemon) - before[0]) / passed, (time.process_time() - before[1]) / passed)
+    found.busy = ((cpu_seconds(daemon) - before[0]) / passed, (time.process_time() - before[1]) / passed)
 
 
 async def consume(folder: Path, daemon: int, seconds: float, found: Found) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from structlog.testing import capture_logs
 
 from edera_falcod.edera import zonestream
 from edera_falcod.edera.sink import Verdict
-from edera_falcod.edera.zonestream import Settings, SnapshotBudget
+from edera_falcod.edera.zonestream import Settings, SnapshotBudget, ZoneStream
 from edera_falcod.scap.tables import PPME_CPU_HOTPLUG_E, SYSCALL_EXIT_EVENTS, SYSCALL_NAMES
 from edera_falcod.sim.host import MALFORMED, SimHost
 from edera_falcod.sim.player import AtEnd, Play
@@ -417,14 +418,20 @@ class Slow(Sink):
         return super().messages(zone_id, batch, start, stop)
 
 
-async def test_events_that_take_long_are_handed_on_in_smaller_pieces(host: SimHost) -> None:
-    """So that others have their turn between them; and in larger ones again when they do not."""
-    sink = Slow()
+@contextlib.asynccontextmanager
+async def one_event(host: SimHost, sink: Sink) -> AsyncIterator[tuple[ZoneStream, bytes]]:
+    """The stream of a zone of which one event was handed on, and that event, to be sent again."""
     host.add_zone("one", CAPTURE, FAST, limit=1)
     async with following(host.path, sink) as zones:
         await until(lambda: sink.events["one"] == 1)
         (stream,) = zones.streams.values()
-        event = (host.zones["one"].feed or pytest.fail()).event(0)
+        yield stream, (host.zones["one"].feed or pytest.fail()).event(0)
+
+
+async def test_events_that_take_long_are_handed_on_in_smaller_pieces(host: SimHost) -> None:
+    """So that others have their turn between them; and in larger ones again when they do not."""
+    sink = Slow()
+    async with one_event(host, sink) as (stream, event):
         sink.pieces.clear()
         sink.slow_pieces = 12
         turns = 0
@@ -469,11 +476,7 @@ class Keeping(Sink):
 async def test_a_zone_of_which_much_is_made_leaves_consumers_their_turn(host: SimHost, reads: bool) -> None:
     """But does not wait for one that takes nothing."""
     sink = Keeping()
-    host.add_zone("one", CAPTURE, FAST, limit=1)
-    async with following(host.path, sink) as zones:
-        await until(lambda: sink.events["one"] == 1)
-        (stream,) = zones.streams.values()
-        event = (host.zones["one"].feed or pytest.fail()).event(0)
+    async with one_event(host, sink) as (stream, event):
         sink.size = zonestream.PORTION // 8
         sink.reads = reads
         sink.pieces.clear()

@@ -1,12 +1,13 @@
 """What a zone with all sins costs the others: the same two honest zones, without it and beside it.
 
-    python tools/sins.py [--compiled] [--seconds N] [--rounds N]
+    python tools/sins.py [--compiled] [--seconds N] [--rounds N] [--sin NAME ...]
 
 Host, daemon and consumer are processes of their own, as in life. For each run: events of the honest zones, the time from when
 an event was due to when the consumer had it (less the shortest of its zone), in the run's first half and in its second, how busy daemon and
 consumer were in the first, how many events waited for the consumer and how many were shed, and what became of the sinner. In the first half
-it sends what can be read, as fast as it is taken; then what cannot, until it is left alone. The consumer looks at an event's zone and time
-and at nothing else. The host is one loop in Python for all zones: how late that is by itself is part of each delay and printed beside.
+it sends what can be read, as fast as it is taken; then what cannot, until it is left alone. ``--sin``: only such in the first half. The
+consumer looks at an event's zone and time and at nothing else. The host is one loop in Python for all zones: how late
+that is by itself is part of each delay and printed beside.
 """
 
 from __future__ import annotations
@@ -56,16 +57,16 @@ LOOK: Final = 0.25  # s between two looks at what waits for the consumer
 HALVES: Final = ("first", "second")
 
 
-async def host(folder: Path, seconds: float, sinful: bool) -> None:
+async def host(folder: Path, seconds: float, sins: list[str]) -> None:
     """The simulated host, and the sinner, which begins when the file ``go`` is there."""
     ids = {name: str(uuid.uuid5(NAMESPACE, name)) for name in ("web", "bad")}
     sinner = Sinner(ids["bad"], ids["web"])
-    bursts = {name: b"".join(sinner.burst(name, time.time_ns())) for name in SINS if sinful}  # made ahead: its work is not the daemon's
+    bursts = {name: b"".join(sinner.burst(name, time.time_ns())) for name in sins}  # made ahead: its work is not the daemon's
     async with SimHost(folder / "edera.sock") as one:
         for name, capture in HONEST.items():
             one.add_zone(name, capture, Play(speed=PACE))
         beats = asyncio.create_task(beat(folder / "go", folder / "late", seconds))
-        if sinful:
+        if sins:
             one.add_zone("bad", HONEST["db"], Play(speed=0), limit=1)
             await asyncio.gather(sin(one, bursts, folder / "go", seconds))
         await beats
@@ -182,12 +183,12 @@ def peak(pid: int) -> int:
     return int(next(line.split()[1] for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM")))
 
 
-async def one_run(seconds: float, sinful: bool) -> Found:
+async def one_run(seconds: float, sins: list[str]) -> Found:
     found = Found()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         sim = subprocess.Popen([  # noqa: ASYNC220, nothing else runs yet
-            sys.executable, __file__, "--host", name, "--seconds", str(seconds), *(["--sinful"] if sinful else [])
+            sys.executable, __file__, "--host", name, "--seconds", str(seconds), "--sin", *sins
         ])  # fmt: skip
         sets = [f"--set={key}={folder / file}" for key, file in (
             ("edera.socket", "edera.sock"), ("falco.socket", "falco.sock"), ("ctl.socket", "ctl.sock"))]  # fmt: skip
@@ -236,13 +237,13 @@ def line(title: str, found: Found) -> str:
     )
 
 
-async def measure(seconds: float, rounds: int, build: str) -> int:
+async def measure(seconds: float, rounds: int, sins: list[str], build: str) -> int:
     cuts: dict[bool, list[list[float]]] = {False: [], True: []}
     good = True
     print(f"{build}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     for _ in range(rounds):
         for sinful in (False, True):
-            found = await one_run(seconds, sinful)
+            found = await one_run(seconds, sins if sinful else [])
             print(line("with" if sinful else "without", found), flush=True)
             cuts[sinful].append(parts(found.delays[0]))
             good = good and (not sinful or found.state == State.QUARANTINED.value)
@@ -256,18 +257,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=20.0, help="of a run")
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--sin", nargs="*", choices=SINS, default=SINS, metavar="NAME", help=f"of: {', '.join(SINS)} (default: all)")
     parser.add_argument("--compiled", action="store_true", help="with a compiled build, which is made if there is none of these sources")
     parser.add_argument("--host", help=argparse.SUPPRESS)
-    parser.add_argument("--sinful", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if options.compiled:
         build = compiled()
         return subprocess.call([sys.executable, __file__, *(one for one in sys.argv[1:] if one != "--compiled")], env=build.environment())
     if options.host:
-        asyncio.run(host(Path(options.host), options.seconds, options.sinful))
+        asyncio.run(host(Path(options.host), options.seconds, options.sin))
         return 0
-    return asyncio.run(measure(options.seconds, options.rounds, "compiled" if is_compiled() else "interpreted"))
+    return asyncio.run(measure(options.seconds, options.rounds, options.sin, "compiled" if is_compiled() else "interpreted"))
 
 
 if __name__ == "__main__":

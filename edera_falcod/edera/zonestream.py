@@ -21,6 +21,7 @@ from .backoff import Backoff
 from .control import MONITOR, monitor_stop, monitor_update
 from .frames import MAX_EVENT, MAX_SNAPSHOT, FrameSplitter
 from .lifecycle import FAULTS, GAPS, Action, Event, State, step
+from .pace import HEAVY, PORTION, SLICE, Pace
 from .sink import Verdict, ZoneInfo, ZoneSink
 from .transport import Call, LinkError, Links
 
@@ -38,15 +39,11 @@ STEADY_TIME: Final = 30.0
 # A stream is not opened again sooner than this after it was opened last, so that hotplug events at full speed cost one snapshot
 # in this time.
 REOPEN_SPACING: Final = 0.5
-# Seconds of one zone's events before others get their turn, and how many events are handed on between two looks at the clock: at most so
-# many, which take a millisecond or two, and fewer where each takes long
-SLICE: Final = 0.002
-MAX_PACE: Final = 64
-# Bytes that a zone may add to a consumer's buffer before the loop goes on to others, the consumer's connection among them. That takes some
-# 200 kB in one go; a zone whose turns make more (an exec with 30 kB of environment becomes 90 kB, in 0.2 ms) would fill the buffer of a
-# consumer that has nothing to do, with everybody else's events behind its own. It is not waited until these are sent: what a zone can
-# send would then depend on its consumers.
-PORTION: Final = 256 << 10
+# A zone whose events become much is held back until the consumer has taken what it has (pace.py), but for each portion no longer than this:
+# with a consumer that is stuck it still comes to 2.6 MB a second, and fills what it may of the buffer. It is looked at after NAP, after
+# twice that, and so on.
+REST: Final = 0.1
+NAP: Final = 0.001
 # So many faults in so many seconds mean that trying again does not help.
 MAX_FAULTS: Final = 5
 FAULT_WINDOW: Final = 60.0
@@ -150,8 +147,7 @@ class ZoneStream:
         self._opened_at = -REOPEN_SPACING
         self._reserved = 0  # bytes of the budget that are ours
         self._handing = False  # events or a snapshot, in slices between which others run: on a busy machine a large one takes long
-        self._pace = MAX_PACE
-        self._made = 0  # bytes in consumers' buffers since the loop last went on for it
+        self._pace = Pace()
         self._gap = ""  # why, of the one that has to be told once what is on its way has been handed on
         # What others want
         self._exit = ""
@@ -459,28 +455,34 @@ class ZoneStream:
         self._handing = True
         try:
             while at < count:
-                stop = min(at + self._pace, count)
+                start = at
+                stop = min(start + self._pace.next, count)
                 began = time.monotonic()
                 held = sink.held(zone)
-                at, verdict = sink.messages(zone, messages, at, stop)
+                at, verdict = sink.messages(zone, messages, start, stop)
                 if verdict is not _OK:
                     found |= verdict
                 if at < stop:
                     break
-                took = time.monotonic() - began
-                made = sink.held(zone) - held
-                if took > SLICE / 2 or made > PORTION / 2:
-                    self._pace = max(1, self._pace // 2)
-                elif took < SLICE / 4 and made < PORTION / 4:
-                    self._pace = min(MAX_PACE, 2 * self._pace)
-                self._made += made
-                if self._made > PORTION:
-                    self._made = 0
+                average = self._pace.took(at - start, time.monotonic() - began, sink.held(zone) - held)
+                if average:
                     await asyncio.sleep(0)
+                if average > HEAVY:
+                    await self._rest()
                 await turns.give()
         finally:
             self._handing = False
         return at, found
+
+    async def _rest(self) -> None:
+        """Until the consumer has taken what it has of this zone, or nearly; at most REST."""
+        end = time.monotonic() + REST
+        nap = NAP
+        if self._sink.held(self.zone.id) > PORTION:
+            self.counters["held_back"] += 1
+        while self._sink.held(self.zone.id) > PORTION and time.monotonic() < end:
+            await asyncio.sleep(nap)
+            nap *= 2
 
     async def _stop(self, call: Call, splitter: FrameSplitter) -> None:
         """End the stream in an orderly way and hand on what still comes."""

@@ -15,6 +15,7 @@ from .. import __version__
 from .._pure import compiled
 from ..edera.lifecycle import State
 from ..edera.zones import LinkState
+from ..edera.zonestream import ZoneStream
 from ..falco import frames
 from ..falco.accounting import HOP, ZoneAccount
 from ..falco.notices import Notices
@@ -107,24 +108,25 @@ def _refused(source: Source) -> Samples:
     ]
 
 
-def _stream_faults(source: Source) -> Samples:
-    found: list[tuple[Labels, float]] = []
+def _streams(source: Source) -> Iterator[tuple[str, ZoneStream]]:
+    """The streams of zones that live, with the zones' labels."""
     for zone_id, pipeline in source.pipelines.items():
         stream = source.view.zones.streams.get(zone_id)
         if stream is not None:
-            for name, count in sorted(stream.counters.items()):
-                if name.startswith("fault."):
-                    found.append(((str(pipeline.account.index), name.removeprefix("fault.")), count))
-    return found
+            yield str(pipeline.account.index), stream
+
+
+def _stream_faults(source: Source) -> Samples:
+    return [
+        ((zone, name.removeprefix("fault.")), count)
+        for zone, stream in _streams(source)
+        for name, count in sorted(stream.counters.items())
+        if name.startswith("fault.")
+    ]
 
 
 def _zone_state(source: Source) -> Samples:
-    found: list[tuple[Labels, float]] = []
-    for zone_id, pipeline in source.pipelines.items():
-        stream = source.view.zones.streams.get(zone_id)
-        if stream is not None:
-            found.append(((str(pipeline.account.index),), stream.state in (State.LIVE, State.RESEEDING)))
-    return found
+    return [((zone,), stream.state in (State.LIVE, State.RESEEDING)) for zone, stream in _streams(source)]
 
 
 def _skew(source: Source) -> Samples:
@@ -269,6 +271,8 @@ METRICS: Final[tuple[Metric[Source], ...]] = (
     Metric("zone_gaps_total", "counter", "Losses of unknown number in or before the zone's stream.", Z, lambda s: [
         ((str(a.index),), a.gaps) for a in s.zones()]),
     Metric("zone_stream_faults_total", "counter", "What was wrong with the zone's stream, by cause.", ("zone", "cause"), _stream_faults),
+    Metric("zone_held_back_total", "counter", "How often the zone had to wait for a consumer since its events become much.", Z, lambda s: [
+        ((zone,), stream.counters["held_back"]) for zone, stream in _streams(s)]),
     Metric("zone_state_refused_total", "counter", "What was not kept of the zone, or evicted, by the limit that was met.", ("zone", "what"),
            _refused),
     Metric("zone_snapshots_total", "counter", "Snapshots that were imported.", Z, lambda s: [

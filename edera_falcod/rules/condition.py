@@ -18,6 +18,7 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput
 MAX_CONDITION: Final = 1 << 20  # characters; the largest of upstream's, all macros expanded, has about 60,000
 MAX_DEPTH: Final = 200  # nesting; libsinsp's own parser gives up at 1000, ours recurses and Python's stack is shorter
 
+_QUOTED: Final = re.compile(r""""(\\.|[^"\\])*"|'(\\.|[^'\\])*'""", re.DOTALL)
 _NEGATIONS: Final = re.compile(rf"(?:\bnot\s+){{{MAX_DEPTH}}}")
 
 GRAMMAR: Final = r"""
@@ -233,6 +234,11 @@ def _inner(node: Expression) -> str:
 
 def _operand(item: Operand) -> str:
     return f"({', '.join(_operand(entry) for entry in item)})" if isinstance(item, list) else item.text()
+
+
+def is_quoted(raw: str) -> bool:
+    """Whether this is one whole quoted value, from its first quote to its last."""
+    return _QUOTED.fullmatch(raw) is not None
 
 
 def unquote(raw: str) -> str:

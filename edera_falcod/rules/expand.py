@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from .condition import Check, Condition, ConditionError, Expression, Junction, ListName, Macro, Not, Text, Values, parse, quote
+from .condition import Check, Condition, ConditionError, Expression, Junction, ListName, Macro, Not, Text, Values, is_quoted, parse, quote
 from .ruleset import Item, RulesError, RulesFile
 
 MAX_EXPANSION: Final = 64  # how deep macros may call macros; upstream's go 9 deep
@@ -114,8 +114,7 @@ class Expansion:
             if raw in self.lists:
                 self._values(self.lists[raw], at, out, depth + 1)
             else:
-                quoted = raw if raw[:1] in ("'", '"') else quote(raw)
-                out.append(Text(at.start if at else 0, at.end if at else 0, quoted))
+                out.append(Text(at.start if at else 0, at.end if at else 0, _entry(raw)))
 
     def expand(self, node: Expression, depth: int = 0) -> Expression:
         """Raises RulesError for an unknown macro or a circle."""
@@ -231,6 +230,15 @@ def _with_exceptions(condition: Condition, exceptions: list[dict[str, Any]]) -> 
         for line in _clauses(entry):
             clauses.append(Not(0, 0, line[0] if len(line) == 1 else Junction(0, 0, "and", list(line))))
     return Junction(root.start, root.end, "and", [root, *clauses]) if clauses else root
+
+
+def _entry(raw: str) -> str:
+    """A list's entry as a condition can hold it. Falco puts it in as it stands, so one that begins with a quote has to end with it."""
+    if raw[:1] not in ("'", '"'):
+        return quote(raw)
+    if not is_quoted(raw):
+        raise RulesError(f"the list entry {raw} begins with a quote and is not one quoted text")
+    return raw
 
 
 def _quoted(value: Any) -> str:

@@ -50,7 +50,7 @@ from grpclib.exceptions import GRPCError, StreamTerminatedError  # noqa: E402
 
 from edera_falcod import pipeline  # noqa: E402
 from edera_falcod.daemon import serve  # noqa: E402
-from edera_falcod.edera import backoff, zonestream  # noqa: E402
+from edera_falcod.edera import backoff, pace, zonestream  # noqa: E402
 from edera_falcod.edera.lifecycle import State  # noqa: E402
 from edera_falcod.falco import server  # noqa: E402
 from edera_falcod.falco.client import Client, ClientRefused, Disconnected  # noqa: E402
@@ -102,8 +102,9 @@ def hurry() -> None:
     shorter: dict[ModuleType, dict[str, float]] = {
         zonestream: {
             "EXIT_GRACE": 0.02, "REOPEN_SPACING": 0.02, "MAX_FAULTS": 2, "QUARANTINE_FIRST": 0.5, "QUARANTINE_LONGEST": 0.5, "TURN": 4096,
-            "MAX_EVENT": 4096, "PORTION": 4096,
+            "MAX_EVENT": 4096, "HEAVY": 1, "PORTION": 0, "REST": 0.02,
         },
+        pace: {"PORTION": 4096},
         server: {"WRITE_HIGH": 4096},
         operations: {"PAGE": 2, "ZONES_AT_ONCE": 1, "SLICE": 0.0},
         record: {"THREADS": 1, "SLICE": 0.0},

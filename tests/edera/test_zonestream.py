@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from edera_falcod.edera import zonestream
+from edera_falcod.edera import pace, zonestream
+from edera_falcod.edera.backoff import FIRST, JITTER
 from edera_falcod.edera.sink import Verdict
 from edera_falcod.edera.zonestream import Settings, SnapshotBudget, ZoneStream
 from edera_falcod.scap.tables import PPME_CPU_HOTPLUG_E, SYSCALL_EXIT_EVENTS, SYSCALL_NAMES
@@ -132,7 +133,9 @@ async def test_delays_grow_while_a_stream_keeps_ending(host: SimHost) -> None:
         await until(lambda: zone.opened == 3)
         stream = zones.streams[zone.id]
         starts = [step.at for step in stream.history if step.state.value == "opening"]
-        assert starts[2] - starts[1] > starts[1] - starts[0] > zonestream.EXIT_GRACE
+        shortest = zonestream.EXIT_GRACE + (1 - JITTER) * FIRST
+        assert starts[1] - starts[0] >= shortest
+        assert starts[2] - starts[1] >= shortest + (1 - JITTER) * FIRST
         assert stream._backoff.tries == 2
 
 
@@ -414,7 +417,7 @@ class Slow(Sink):
         self.pieces.append(stop - start)
         if self.slow_pieces:
             self.slow_pieces -= 1
-            time.sleep(zonestream.SLICE)
+            time.sleep(pace.SLICE)
         return super().messages(zone_id, batch, start, stop)
 
 
@@ -439,14 +442,14 @@ async def test_events_that_take_long_are_handed_on_in_smaller_pieces(host: SimHo
         while sink.events["one"] < 401:
             turns += sink.slow_pieces > 0
             await asyncio.sleep(0)
-        sizes = [zonestream.MAX_PACE >> halved for halved in range(6)]
+        sizes = [pace.MAX_PACE >> halved for halved in range(6)]
         assert sorted(set(sink.pieces) & set(sizes), reverse=True) == sizes and 1 in sink.pieces
         assert turns >= 10, "others run between two pieces"
-        assert sum(sink.pieces) >= 400 and stream._pace == zonestream.MAX_PACE
+        assert sum(sink.pieces) >= 400 and stream._pace.next == pace.MAX_PACE
 
 
 class Keeping(Sink):
-    """Keeps what comes for a consumer, ``size`` bytes of each event; ``reads``: the consumer takes all that waits in its turns."""
+    """Keeps what comes for a consumer, ``size`` bytes of each event. ``consume``: who takes all that waits whenever it has its turn."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -454,7 +457,6 @@ class Keeping(Sink):
         self.kept = 0
         self.most = 0
         self.pieces: list[int] = []
-        self.reads = True
 
     def messages(self, zone_id: str, batch: list[bytes], start: int, stop: int) -> tuple[int, Verdict]:
         self.pieces.append(stop - start)
@@ -467,36 +469,72 @@ class Keeping(Sink):
 
     async def consume(self) -> None:
         while True:
-            if self.reads:
-                self.kept = 0
+            self.kept = 0
             await asyncio.sleep(0)
 
 
-@pytest.mark.parametrize("reads", [True, False])
-async def test_a_zone_of_which_much_is_made_leaves_consumers_their_turn(host: SimHost, reads: bool) -> None:
-    """But does not wait for one that takes nothing."""
+@contextlib.asynccontextmanager
+async def consumed(sink: Keeping) -> AsyncIterator[None]:
+    task = asyncio.create_task(sink.consume())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+async def test_a_zone_of_which_much_is_made_leaves_consumers_their_turn(host: SimHost) -> None:
     sink = Keeping()
-    async with one_event(host, sink) as (stream, event):
-        sink.size = zonestream.PORTION // 8
-        sink.reads = reads
+    async with one_event(host, sink) as (stream, event), consumed(sink):
+        sink.size = pace.PORTION // 8
         sink.pieces.clear()
-        consuming = asyncio.create_task(sink.consume())
         host.push("one", event * 400)
         await until(lambda: sink.events["one"] == 401)
-        consuming.cancel()
-    assert min(sink.pieces) <= 4 and stream._pace <= 8
-    if reads:
-        assert sink.most <= (zonestream.MAX_PACE + 2) * sink.size, "but for the first piece, of which nobody could know"
-    else:
-        assert sink.kept == 400 * sink.size
+    assert min(sink.pieces) <= 4 and stream._pace.next <= 8
+    assert sink.most <= (pace.MAX_PACE + 2) * sink.size, "but for the first piece, of which nobody could know"
+    assert stream.counters["held_back"] <= 1
+
+
+async def test_a_zone_whose_events_become_much_waits_for_a_consumer_that_is_slow(host: SimHost) -> None:
+    """What it has there is at most a portion when the next begins, and that ends with a piece."""
+    sink = Keeping()
+    async with one_event(host, sink) as (stream, event):
+        sink.size = pace.HEAVY + 1
+        host.push("one", event * 400)
+        piece = pace.MAX_PACE * sink.size
+        while sink.events["one"] < 401:
+            await asyncio.sleep(3 * zonestream.NAP)
+            sink.kept = 0  # it takes all, but seldom
+    assert stream.counters["held_back"] >= 3
+    assert sink.most <= 2 * pace.PORTION + piece
+
+
+async def test_but_not_for_one_that_takes_nothing(host: SimHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zonestream, "REST", 0.005)
+    sink = Keeping()
+    async with one_event(host, sink) as (stream, event):
+        sink.size = pace.HEAVY + 1
+        host.push("one", event * 400)
+        await until(lambda: sink.events["one"] == 401)
+    assert sink.kept == 400 * sink.size
+    assert stream.counters["held_back"] >= 3
+
+
+async def test_a_zone_with_ordinary_events_waits_for_nobody(host: SimHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zonestream, "REST", 3600.0)
+    sink = Keeping()
+    async with one_event(host, sink) as (stream, event):
+        sink.size = pace.HEAVY
+        host.push("one", event * 400)
+        await until(lambda: sink.events["one"] == 401)
+    assert sink.kept == 400 * sink.size > 6 * pace.PORTION
+    assert not stream.counters["held_back"]
 
 
 async def test_a_zone_of_which_little_is_made_is_not_cut_small(host: SimHost) -> None:
     sink = Keeping()
-    sink.reads = False
     sink.size = 1
     host.add_zone("one", CAPTURE, FAST, limit=200)
     async with following(host.path, sink) as zones:
         await until(lambda: sink.events["one"] == 200)
         (stream,) = zones.streams.values()
-        assert stream._pace >= zonestream.MAX_PACE // 2 and max(sink.pieces) > 1
+        assert stream._pace.next >= pace.MAX_PACE // 2 and max(sink.pieces) > 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from edera_falcod.rules.condition import parse
@@ -35,6 +37,20 @@ BASE = """\
 
 def test_macros_and_lists() -> None:
     assert expand(BASE) == {"R": 'evt.type = open and (proc.name in (x, "y z", w) or proc.exe = "q")'}
+
+
+@pytest.mark.parametrize(("entry", "stands"), [("'v w'", "'v w'"), (r'"v\"w"', r'"v\"w"'), ("v'w", '"v\'w"')])
+def test_quoted_list_entries_stand_as_they_are(entry: str, stands: str) -> None:
+    text = f"- list: a\n  items:\n    - {json.dumps(entry)}\n"
+    assert expand(BASE, text)["R"] == f'evt.type = open and (proc.name in ({stands}, w) or proc.exe = "q")'
+
+
+@pytest.mark.parametrize("entry", ["'v", '"v', "'", "'v\"", "'v' w", r'"v\"'])
+def test_list_entries_with_half_a_quote_are_refused(entry: str) -> None:
+    """Falco puts an entry into the condition as it stands, and cannot read that then."""
+    with pytest.raises(RulesError) as error:
+        expand(BASE, f"- list: a\n  items: [v, {json.dumps(entry)}]\n")
+    assert str(error.value) == f"0.yaml:9: rule 'R': the list entry {entry} begins with a quote and is not one quoted text"
 
 
 def test_later_definitions_win_and_appends_add() -> None:

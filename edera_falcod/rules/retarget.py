@@ -239,7 +239,7 @@ class Retarget:
         places = None if item.node.flow_style and scalar.style is None else file.offsets(scalar)
         value = scalar.value
         for start, end, after in edits:
-            line = scalar.line if places is None else file.text.count("\n", 0, places[start]) + 1
+            line = scalar.line if places is None else file.text.count(file.newline, 0, places[start]) + 1
             self.report.changes.append(Change(file.path, line, entry, "means the same in plugin fields", value[start:end], after))
         for start, end, after in reversed(edits):
             if places is None:
@@ -375,9 +375,10 @@ def _exception_problems(exceptions: list[dict[str, object]], lists: Lists) -> li
 
 
 def _comment_out(file: RulesFile, item: Item, reason: str) -> None:
-    start = file.text.rfind("\n", 0, item.start) + 1
+    last_of_line = file.newline[-1]
+    start = file.text.rfind(last_of_line, 0, item.start) + 1
     body = file.text[start : item.end].rstrip()
-    while (last := body.rpartition("\n")[2]).lstrip().startswith("#") and len(last) - len(last.lstrip()) < item.indent:
+    while (last := body.rpartition(last_of_line)[2]).lstrip().startswith("#") and len(last) - len(last.lstrip()) < item.indent:
         body = body[: -len(last)].rstrip()  # a comment that stands before the next entry
-    lines = file.newline.join(f"# {line}".rstrip() for line in body.split("\n"))
+    lines = file.newline.join(f"# {line}".rstrip() for line in file.lines(body))
     file.splice(start, start + len(body), f"# edera-falcod: left out, {reason}{file.newline}{lines}")

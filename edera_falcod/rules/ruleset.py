@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ MAX_NODES: Final = 200_000  # values of one file with all aliases followed; upst
 MAX_NESTING: Final = 32  # lists in lists and mappings; exceptions go 5 deep
 LISTS: Final = frozenset({"items", "exceptions", "tags"})
 TEXTS: Final = frozenset({"condition", "output", "source", "desc", "priority"})
+_BREAK: Final = re.compile(r"\r\n|\n|\r")  # a line's end
 KINDS: Final = ("rule", "macro", "list", "required_engine_version", "required_plugin_versions")
 
 
@@ -66,7 +68,7 @@ class RulesFile:
     def place(self, offset: int) -> str:
         """``file:line:column`` of a character of the file."""
         before = self.text[:offset]
-        return f"{self.path}:{before.count(chr(10)) + 1}:{offset - (before.rfind(chr(10)) + 1) + 1}"
+        return f"{self.path}:{before.count(self.newline) + 1}:{offset - before.rfind(self.newline[-1])}"
 
     def splice(self, start: int, end: int, replacement: str) -> None:
         self.splices.append((start, end, replacement))
@@ -74,7 +76,13 @@ class RulesFile:
     @property
     def newline(self) -> str:
         """How its lines end."""
-        return "\r\n" if "\r\n" in self.text else "\n"
+        found = _BREAK.search(self.text)
+        return found.group() if found is not None else "\n"
+
+    @staticmethod
+    def lines(part: str) -> list[str]:
+        """The lines of a part of it, without their ends."""
+        return _BREAK.split(part)
 
     def changed(self) -> str:
         """The file with all splices made. Raises RulesError where two of them meet (an anchor's text is changed once, for all its uses)."""
@@ -96,7 +104,10 @@ class RulesFile:
             return None
         at = scalar.start
         if scalar.style in ("|", ">"):
-            at = self.text.index("\n", scalar.start) + 1
+            first = _BREAK.search(self.text, at)
+            if first is None:
+                return None
+            at = first.end()
         elif scalar.style is not None:
             at += 1
         places: list[int] = []
@@ -106,9 +117,9 @@ class RulesFile:
                 if at < len(self.text) and self.text[at].isspace():
                     at += 1
                 continue
-            while self.text[at].isspace():
+            while self.text[at : at + 1].isspace():
                 at += 1
-            if self.text[at] != character:
+            if self.text[at : at + 1] != character:
                 return None
             places.append(at)
             at += 1

@@ -421,6 +421,14 @@ def test_an_anchor_in_a_rule_that_is_left_out() -> None:
         together("- rule: A\n  condition: evt.buffer bcontains 00\n  output: &o x\n- rule: B\n  condition: evt.num = 1\n  output: *o\n")
 
 
+def test_lines_that_end_with_a_carriage_return() -> None:
+    text = GOOD.replace("evt.type = open", ">\n    evt.type = open\n    and not evt.num = 1") + BYTES.replace("A", "B")
+    (after,), retarget = together(text.replace("\n", "\r"))
+    (expected,), _ = together(text)
+    assert retarget.report.carried == ["A"] and "# - rule: B\n#   condition" in expected
+    assert after == expected.replace("\n", "\r")
+
+
 def test_documents_line_ends_and_byte_order_marks() -> None:
     text = "\ufeff---\r\n# one\r\n" + GOOD.replace("\n", "\r\n") + "---\r\n" + BYTES.replace("A", "B").replace("\n", "\r\n")
     (after,), retarget = together(text)

@@ -286,6 +286,9 @@ class _Protocol(grpclib.protocol.H2Protocol):
         except WindowError:
             self._close(ErrorCodes.FLOW_CONTROL_ERROR, "more data than the windows allow")
             return
+        except UnicodeDecodeError:  # of h2, and grpclib lets it through
+            self._close(ErrorCodes.PROTOCOL_ERROR, "headers that are no text")
+            return
         if frames.touched:
             streams = self.processor.streams
             for number in frames.touched:

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any, Final, cast
 
+import structlog
 from grpclib.config import Configuration
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
@@ -139,6 +140,16 @@ class _Protocol(H2Protocol):
         else:
             self._look()
 
+    def data_received(self, data: bytes) -> None:
+        try:
+            super().data_received(data)
+        except Exception as error:  # h2 and grpclib let through what headers raise that are no text, and the like
+            self._server.broken += 1
+            structlog.get_logger().warning("ctl connection broke the protocol", room="ops", error=type(error).__name__)
+            self.processor.close("broken")
+            if self._transport is not None:
+                self._transport.abort()
+
     def _look(self) -> None:
         """Close a connection that has not made a call since we last looked and has none open, or one that is not asked to its end."""
         streams = self.processor.streams.values()
@@ -158,12 +169,13 @@ class _Protocol(H2Protocol):
 
 
 class LimitedServer(Server):
-    """``connections``: those that are open. ``refused``: how many were one too many."""
+    """``connections``: those that are open. ``refused``: how many were one too many; ``broken``: closed for what came on them."""
 
     def __init__(self, ctl: Ctl) -> None:
         super().__init__([ctl], config=Configuration(http2_connection_window_size=WINDOW, http2_stream_window_size=WINDOW))
         self.connections: set[_Protocol] = set()
         self.refused = 0
+        self.broken = 0
 
     def _protocol_factory(self) -> H2Protocol:
         made = super()._protocol_factory()

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import grpclib
+import hpack
 import pytest
 from grpclib.const import Status
 from h2.config import H2Configuration
@@ -430,3 +431,18 @@ async def test_who_sends_more_than_the_window_allows_is_cut(tmp_path: Path) -> N
         await until(lambda: call._inbox.ended)
         with pytest.raises(Lost, match="more data than the windows allow"):
             call.status()
+
+
+async def test_headers_that_are_no_text_end_the_connection(tmp_path: Path) -> None:
+    errors: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+    async with raw(tmp_path) as (server, link), link.call(METHOD) as call:
+        await call.send(b"", end=True)
+        await until(lambda: server.streams)
+        headers = hpack.Encoder().encode([(b":status", b"200"), (b"content-type", b"application/grpc\xd0")])
+        assert server.writer is not None
+        server.writer.write(len(headers).to_bytes(3, "big") + b"\1\4" + server.streams[0].to_bytes(4, "big") + headers)
+        await until(lambda: call._inbox.ended)
+        with pytest.raises(Lost, match="headers that are no text"):
+            call.status()
+    assert errors == []

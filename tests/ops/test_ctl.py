@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+import hpack
 import pytest
 from grpclib.exceptions import StreamTerminatedError
 
@@ -93,6 +94,24 @@ async def test_nonsense_on_the_ctl_socket_harms_nobody(tmp_path: Path) -> None:
                 await reader.read()
             writer.close()
         assert (await get_status(one.config.ctl.socket)).daemon.version
+
+
+async def test_headers_that_are_no_text_end_a_connection_and_nothing_else(tmp_path: Path) -> None:
+    """h2 raises UnicodeDecodeError for them, and grpclib lets it through."""
+    errors: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+    async with world(tmp_path) as one:
+        reader, writer = await asyncio.open_unix_connection(one.config.ctl.socket)
+        headers = hpack.Encoder().encode([(b":method", b"POST"), (b":path", b"/\xd0"), (b":scheme", b"http"), (b"te", b"trailers")])
+        writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000040000000000"))
+        writer.write(len(headers).to_bytes(3, "big") + bytes.fromhex("010500000001") + headers)
+        async with asyncio.timeout(5):
+            while await reader.read(4096):
+                pass
+        writer.close()
+        assert (await get_status(one.config.ctl.socket)).daemon.version
+        assert one.daemon.ctl._server.broken == 1
+    assert errors == []
 
 
 async def test_a_daemon_that_stops_ends_calls(tmp_path: Path) -> None:

@@ -191,6 +191,17 @@ def _adds(item: Item, key: str) -> bool:
     return item.data.get("append") is True
 
 
+def parsed(file: RulesFile, item: Item, entry: str) -> Condition:
+    """An entry's condition. Raises RulesError with the place in the file."""
+    scalar = item.texts["condition"]
+    try:
+        return parse(scalar.value)
+    except ConditionError as error:
+        places = file.offsets(scalar)
+        where = file.place(places[min(error.offset, len(places) - 1)]) if places else f"{file.path}:{scalar.line}:{scalar.column}"
+        raise RulesError(f"{where}: {entry}: {error}") from None
+
+
 def exception_checks(entry: dict[str, Any]) -> list[Check]:
     """Every comparison that an exception's lines of values make. Raises RulesError."""
     return [check for clause in _clauses(entry) for check in clause]

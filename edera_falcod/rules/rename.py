@@ -8,7 +8,8 @@ from typing import Final
 
 from ruamel.yaml.nodes import ScalarNode, SequenceNode
 
-from .condition import Expression, ListName, Values, checks, macros, parse
+from .condition import Expression, ListName, Values, checks, macros
+from .expand import parsed
 from .retarget import SOURCE
 from .ruleset import Item, RulesFile
 
@@ -63,7 +64,7 @@ def _items(file: RulesFile, item: Item, lists: set[str]) -> None:
 
 def _condition(file: RulesFile, item: Item, own: dict[str, set[str]]) -> None:
     scalar = item.texts["condition"]
-    root = parse(scalar.value).root
+    root = parsed(file, item, f"{item.kind} {item.name}").root
     edits = [(start, end, _suffixed(name, NAME_SUFFIX)) for start, end, name in _uses(root, own)]
     places = file.offsets(scalar)
     if places is not None:

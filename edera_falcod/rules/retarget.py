@@ -20,8 +20,8 @@ from typing import Final
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from . import names
-from .condition import Check, Condition, ConditionError, Expression, checks, parse
-from .expand import ExpandedRule, Expansion, exception_checks
+from .condition import Check, Expression, checks, parse
+from .expand import ExpandedRule, Expansion, exception_checks, parsed
 from .rewrite import ANCESTORS, Lists, Unsupported, cautions, references, rewritten
 from .ruleset import Item, RulesError, RulesFile, Scalar, read
 
@@ -145,7 +145,7 @@ class Retarget:
         except RulesError:
             for item in file.items:  # the place in the text says more than the rule's
                 if item.kind in ("rule", "macro") and "condition" in item.texts:
-                    _parsed(file, item, f"{item.kind} {item.name}")
+                    parsed(file, item, f"{item.kind} {item.name}")
             raise
 
     def _look(self, name: str) -> None:
@@ -222,7 +222,7 @@ class Retarget:
         scalar = item.texts.get("condition")
         if scalar is None:
             return
-        condition = _parsed(file, item, entry)
+        condition = parsed(file, item, entry)
         edits: list[tuple[int, int, str]] = []
         for check in checks(condition.root):
             try:
@@ -316,17 +316,6 @@ class Retarget:
                 Change(file.path, item.line, "required_plugin_versions", "zones need no container plugin", before,
                        f"{PLUGIN_NAME} {PLUGIN_VERSION}")
             )  # fmt: skip
-
-
-def _parsed(file: RulesFile, item: Item, entry: str) -> Condition:
-    """An entry's condition. Raises RulesError with the place in the file."""
-    scalar = item.texts["condition"]
-    try:
-        return parse(scalar.value)
-    except ConditionError as error:
-        places = file.offsets(scalar)
-        where = file.place(places[min(error.offset, len(places) - 1)]) if places else f"{file.path}:{scalar.line}:{scalar.column}"
-        raise RulesError(f"{where}: {entry}: {error}") from None
 
 
 def defines(item: Item) -> bool:

@@ -421,6 +421,14 @@ def test_an_anchor_in_a_rule_that_is_left_out() -> None:
         together("- rule: A\n  condition: evt.buffer bcontains 00\n  output: &o x\n- rule: B\n  condition: evt.num = 1\n  output: *o\n")
 
 
+def test_names_are_not_changed_in_what_cannot_be_read() -> None:
+    """A rule of another source is not looked at before its macros and lists get other names."""
+    text = GOOD + "- rule: B\n  source: k8s_audit\n  condition: ka-verb = get\n  output: b\n  priority: INFO\n"
+    (after,), _ = together(text)
+    with pytest.raises(RulesError, match=r"x.yaml:8:16: rule B: unexpected '-verb'"):
+        renamed([read("x.yaml", after)])
+
+
 def test_lines_that_end_with_a_carriage_return() -> None:
     text = GOOD.replace("evt.type = open", ">\n    evt.type = open\n    and not evt.num = 1") + BYTES.replace("A", "B")
     (after,), retarget = together(text.replace("\n", "\r"))

@@ -63,7 +63,7 @@ class ZoneSink(Protocol):
         """
 
     def held(self, zone_id: str) -> int:
-        """Bytes that the zone's events take in the buffer of the connected consumer for which there are the most of them."""
+        """Bytes that the zone's events take in the buffer of the connected consumer for which there are the fewest of them."""
 
     async def snapshot(self, zone_id: str, message: bytes) -> Verdict:
         """Replace the zone's state by the snapshot in this reply. May let others run in between; nothing else of this zone comes

@@ -318,14 +318,16 @@ class Ring:
         return False
 
     def held(self, zone: ZoneAccount) -> int:
-        """Bytes that this zone is charged at the connected consumer for which it has the most; 0: nobody is connected. Ephemeral ones
-        (``tail``) do not count."""
-        most = 0
+        """Bytes that this zone is charged at the connected consumer for which it has the fewest, so that no consumer slows another; 0:
+        nobody is connected. Ephemeral ones (``tail``) do not count."""
+        fewest = -1
         for consumer in self._list:
-            share = consumer.shares.get(zone.index)
-            if share is not None and share.bytes > most and consumer.attached and not consumer.ephemeral:
-                most = share.bytes
-        return most
+            if consumer.attached and not consumer.ephemeral:
+                share = consumer.shares.get(zone.index)
+                size = 0 if share is None else share.bytes
+                if fewest < 0 or size < fewest:
+                    fewest = size
+        return max(fewest, 0)
 
     def append(self, record: Record) -> int:
         """Take the record with sequence number ``head + 1``; returns how many consumers will get it."""

@@ -338,6 +338,8 @@ class ZoneStream:
                     await asyncio.sleep(0)  # the others' turn
                 finally:
                     self._busy.count -= 1
+            elif self._exit or self._update or self._resync:
+                pass  # said while something was handed on: nobody wakes us for it again
             elif deadline is None:
                 await call.wait()
             else:

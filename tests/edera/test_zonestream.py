@@ -389,6 +389,22 @@ async def test_the_budget_of_snapshots_is_shared() -> None:
     assert budget._left == 100
 
 
+async def test_what_is_asked_while_a_snapshot_is_imported_is_done_behind_it(host: SimHost) -> None:
+    """Although the zone then has nothing to send that would wake its stream."""
+    sink = Sink()
+    sink.slow = 0.3
+    zone = host.add_zone("one", CAPTURE, FAST, limit=1)
+    async with following(host.path, sink) as zones:
+        await until(lambda: zones.streams)
+        (stream,) = zones.streams.values()
+        await until(lambda: sink.events["one"] == 1)
+        stream.resync("a test")  # a snapshot, and nothing behind it that would wake the stream
+        await until(lambda: len(zone.requests) == 2 and stream._handing and not (stream._call or pytest.fail()).readable)
+        zones.set_syscalls((3, 59))
+        await until(lambda: zone.requests[2:] == [(3, 59)])
+        assert stream.state.value == "live"
+
+
 async def test_a_zone_whose_snapshot_is_being_imported_is_not_unread(host: SimHost) -> None:
     """However long that takes: what comes behind it waits for it, and the watchdog need not bark (ops/health.py)."""
     sink = Sink()

@@ -239,7 +239,7 @@ class Retarget:
         places = None if item.node.flow_style and scalar.style is None else file.offsets(scalar)
         value = scalar.value
         for start, end, after in edits:
-            line = scalar.line if places is None else file.text.count(file.newline, 0, places[start]) + 1
+            line = scalar.line if places is None else file.line(places[start])
             self.report.changes.append(Change(file.path, line, entry, "means the same in plugin fields", value[start:end], after))
         for start, end, after in reversed(edits):
             if places is None:

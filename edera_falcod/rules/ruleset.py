@@ -67,8 +67,11 @@ class RulesFile:
 
     def place(self, offset: int) -> str:
         """``file:line:column`` of a character of the file."""
-        before = self.text[:offset]
-        return f"{self.path}:{before.count(self.newline) + 1}:{offset - before.rfind(self.newline[-1])}"
+        return f"{self.path}:{self.line(offset)}:{offset - self.text.rfind(self.newline[-1], 0, offset)}"
+
+    def line(self, offset: int) -> int:
+        """The line of a character of the file, from 1."""
+        return self.text.count(self.newline[-1], 0, offset) + 1  # the last: lines may end in both ways that end with it
 
     def splice(self, start: int, end: int, replacement: str) -> None:
         self.splices.append((start, end, replacement))

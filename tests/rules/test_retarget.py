@@ -421,6 +421,11 @@ def test_an_anchor_in_a_rule_that_is_left_out() -> None:
         together("- rule: A\n  condition: evt.buffer bcontains 00\n  output: &o x\n- rule: B\n  condition: evt.num = 1\n  output: *o\n")
 
 
+def test_places_where_lines_end_in_two_ways() -> None:
+    file = read("x.yaml", "# one\r\n# two\n" + GOOD)
+    assert file.place(file.items[0].start) == "x.yaml:3:3" and file.line(file.items[0].start) == 3
+
+
 def test_names_are_not_changed_in_what_cannot_be_read() -> None:
     """A rule of another source is not looked at before its macros and lists get other names."""
     text = GOOD + "- rule: B\n  source: k8s_audit\n  condition: ka-verb = get\n  output: b\n  priority: INFO\n"

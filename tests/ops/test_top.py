@@ -40,24 +40,31 @@ def row(lines: list[str], name: str) -> list[str]:
     return next((line.split() for line in lines if line.split()[:1] == [name]), ["", "", "0", "0"])
 
 
+def names(lines: list[str]) -> list[str]:
+    """Of the zones, in order. What is seen may be a screen that is drawn as yet to a part: wait until it has what is expected."""
+    return [" ".join(line.split()[:1]) for line in lines[3:5]]
+
+
 async def test_on_a_terminal(tmp_path: Path) -> None:
     async with busy(tmp_path) as one:
         command = [sys.executable, "-m", "edera_falcod", "ctl", "top", "-i", "300ms", "--socket", one.config.ctl.socket]
         with terminal(command) as screen:
-            lines = await shown(screen, lambda lines: row(lines, "busy")[1] == "live" and row(lines, "busy")[2] != "0")
+            lines = await shown(
+                screen, lambda lines: row(lines, "busy")[1] == "live" and row(lines, "busy")[2] != "0" and names(lines)[1:] == ["quiet"]
+            )
             assert lines[0].startswith("edera-falcod: well, up ") and "2 zones" in lines[0]
             assert lines[1].startswith("consumers: falco connected, ") and lines[1].endswith(" waiting")
             assert lines[2].split()[:3] == ["ZONE", "STATE", "EVENTS/Sv"]
-            assert [line.split()[0] for line in lines[3:5]] == ["busy", "quiet"]  # busiest first
+            assert names(lines) == ["busy", "quiet"]  # busiest first
             assert lines[-1].startswith("z zones  t types") and len(lines) == 24
 
             screen.press("r")
             # Nothing may have come in one of the intervals: then both are the same
-            lines = await shown(screen, lambda lines: "EVENTS/S^" in lines[2] and row(lines, "busy")[2] != "0")
-            assert [line.split()[0] for line in lines[3:5]] == ["quiet", "busy"]
+            lines = await shown(
+                screen, lambda lines: "EVENTS/S^" in lines[2] and row(lines, "busy")[2] != "0" and names(lines) == ["quiet", "busy"]
+            )
             screen.press("r<<")  # two columns to the left: by name
-            lines = await shown(screen, lambda lines: "ZONEv" in lines[2])
-            assert [line.split()[0] for line in lines[3:5]] == ["busy", "quiet"]
+            await shown(screen, lambda lines: "ZONEv" in lines[2] and names(lines) == ["busy", "quiet"])
 
             screen.press("\x1b[B\x1b[B\r")  # the second zone's event types
             lines = await shown(screen, lambda lines: lines[2].startswith("of zone") and len(lines) > 6 and row(lines, "openat")[-1] != "0")

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import itertools
 import json
 import os
@@ -135,6 +136,7 @@ async def consume(folder: Path, daemon: int, seconds: float, found: Found) -> No
     hashes = registry.prefix_hashes()
     table = BlockTable()
     client = Client(str(folder / "falco.sock"), "falco", len(hashes) - 1, lambda n: hashes[n], "sins", table)
+    gc.disable()  # it would hold us up for 80 ms every few seconds, and everybody's events with us; a Falco has none
     await client.connect()
     raw: dict[str, list[tuple[float, int]]] = {name: [] for name in HONEST}
     names: dict[bytes, str] = {}

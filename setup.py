@@ -20,8 +20,8 @@ INTERPRETED = {
 }  # fmt: skip
 # What of the other rooms is on an event's way; the rest of them is asyncio.
 SYNCHRONOUS = (
-    "edera/frames.py", "edera/http2.py", "falco/accounting.py", "falco/batch.py", "falco/frames.py", "falco/intake.py", "falco/notices.py",
-    "falco/queue.py", "falco/ring.py", "falco/zoneblock.py",
+    "edera/frames.py", "edera/http2.py", "falco/accounting.py", "falco/batch.py", "falco/frames.py", "falco/intake.py", "falco/lines.py",
+    "falco/notices.py", "falco/queue.py", "falco/ring.py", "falco/zoneblock.py",
 )  # fmt: skip
 
 # No class is marked acyclic (mypyc_attr): its objects have no header of the collector, but when they are freed more than 50 deep they go

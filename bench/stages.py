@@ -58,12 +58,10 @@ def fields(corpus: Corpus, events: list[Event]) -> float:
     zone = seeded(corpus)
     apply = zone.apply
     encode = Encoder(1, zone).encode
-    seq = 1
     began = time.process_time()
     for event in events:
         apply(event)
-        encode(event, seq)
-        seq += 1
+        encode(event)
     return time.process_time() - began
 
 
@@ -71,9 +69,9 @@ def records_of(corpus: Corpus, events: list[Event], index: int) -> list[Record]:
     zone = seeded(corpus)
     encoder = Encoder(index, zone)
     records: list[Record] = []
-    for seq, event in enumerate(events, 1):
+    for event in events:
         zone.apply(event)
-        records.append(encoder.encode(event, seq))
+        records.append(encoder.encode(event))
     return records
 
 

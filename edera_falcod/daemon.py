@@ -162,9 +162,7 @@ class Daemon:
         return View(self.zones, self.ring, self.server, facts, self.lost_at, self.started_at, stuck=self.watch.stuck, problems=problems)
 
     def _metrics(self) -> tuple[HTTPStatus, str, str]:
-        source = Source(
-            self.view(), self.pipelines.by_id, self.watch.report(time.time()), self.scrape.latency, self.notices, self.handed
-        )
+        source = Source(self.view(), self.pipelines.by_id, self.watch.report(time.time()), self.scrape.latency, self.notices, self.handed)
         return HTTPStatus.OK, CONTENT_TYPE, self.scrape.text(source)
 
     def _livez(self) -> tuple[HTTPStatus, str, str]:
@@ -212,6 +210,7 @@ class Daemon:
                 self.pipelines.closing = True
                 for job in jobs:
                     job.cancel()
+            self.ring.all_up()  # the notice stands behind all of them
             self._tell_gap(DAEMON_STOPS, "edera-falcod stops: events of all zones are missing from here until it has learned them anew")
             if not await self.server.drain(config.buffer.drain):
                 self.log.warning("consumers did not take all that waited for them", seconds=config.buffer.drain)
@@ -358,7 +357,7 @@ class Daemon:
         if "notices" in groups:
             self.notices.enabled = config.falco.notices
         if "buffer" in groups:
-            reload.resize(self.ring, config.buffer.size)
+            self.ring.resize(config.buffer.size)
             self.ring.max_age = config.buffer.age
 
     def _set_level(self, level: str) -> str:

@@ -157,7 +157,7 @@ class Replay:
         """Until the consumer has got all; raises ReplayError when nothing moves any more."""
         last = (-1, -1)
         moved = time.monotonic()
-        while not (self.decoded() and self.served >= self.daemon.ring.head):
+        while not (self.decoded() and self.served >= self.daemon.ring.head and not self.daemon.ring.lined):
             await asyncio.sleep(POLL)
             now = (self.daemon.ring.head, self.served)
             if now != last:

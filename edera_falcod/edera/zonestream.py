@@ -21,7 +21,7 @@ from .backoff import Backoff
 from .control import MONITOR, monitor_stop, monitor_update
 from .frames import MAX_EVENT, MAX_SNAPSHOT, FrameSplitter
 from .lifecycle import FAULTS, GAPS, Action, Event, State, step
-from .pace import HEAVY, PORTION, SLICE, Pace
+from .pace import SLICE, Pace
 from .sink import Verdict, ZoneInfo, ZoneSink
 from .transport import Call, LinkError, Links
 
@@ -39,11 +39,6 @@ STEADY_TIME: Final = 30.0
 # A stream is not opened again sooner than this after it was opened last, so that hotplug events at full speed cost one snapshot
 # in this time.
 REOPEN_SPACING: Final = 0.5
-# A zone whose events become much is held back until the consumer has taken what it has (pace.py), but for each portion no longer than this:
-# with a consumer that is stuck it still comes to 2.6 MB a second, and fills what it may of the buffer. It is looked at after NAP, after
-# twice that, and so on.
-REST: Final = 0.1
-NAP: Final = 0.001
 # So many faults in so many seconds mean that trying again does not help.
 MAX_FAULTS: Final = 5
 FAULT_WINDOW: Final = 60.0
@@ -457,34 +452,20 @@ class ZoneStream:
         self._handing = True
         try:
             while at < count:
-                start = at
-                stop = min(start + self._pace.next, count)
+                stop = min(at + self._pace.next, count)
                 began = time.monotonic()
                 held = sink.held(zone)
-                at, verdict = sink.messages(zone, messages, start, stop)
+                at, verdict = sink.messages(zone, messages, at, stop)
                 if verdict is not _OK:
                     found |= verdict
                 if at < stop:
                     break
-                average = self._pace.took(at - start, time.monotonic() - began, sink.held(zone) - held)
-                if average:
+                if self._pace.took(time.monotonic() - began, sink.held(zone) - held):
                     await asyncio.sleep(0)
-                if average > HEAVY:
-                    await self._rest()
                 await turns.give()
         finally:
             self._handing = False
         return at, found
-
-    async def _rest(self) -> None:
-        """Until the consumer has taken what it has of this zone, or nearly; at most REST."""
-        end = time.monotonic() + REST
-        nap = NAP
-        if self._sink.held(self.zone.id) > PORTION:
-            self.counters["held_back"] += 1
-        while self._sink.held(self.zone.id) > PORTION and time.monotonic() < end:
-            await asyncio.sleep(nap)
-            nap *= 2
 
     async def _stop(self, call: Call, splitter: FrameSplitter) -> None:
         """End the stream in an orderly way and hand on what still comes."""

@@ -1,11 +1,12 @@
 """Where every event of a zone has gone: counters that add up at any moment.
 
-For each zone:                received = undecodable(cause) + entered
+For each zone:                received = undecodable(cause) + lined up + entered
 For each zone and consumer:   entered  = before + acknowledged + unacknowledged + waiting + dropped(cause)
 
 `received` counts what came on the zone's stream as an event, and the notices that we made for the zone; `entered` is what
-got a sequence number. `before` is what had entered when the consumer was first heard of. All drops counted here happen at one
-hop, the daemon's queue for that consumer (HOP); losses before it cannot be counted by number and are told as gaps (notices).
+got a sequence number, which those that are lined up wait for. `before` is what had entered when the consumer was first heard of. All
+drops counted here happen at one hop, the daemon's queue for that consumer (HOP); losses before it cannot be counted by number and are
+told as gaps (notices).
 ctl, metrics and notices all read these objects; nobody else counts.
 """
 
@@ -35,7 +36,10 @@ class ZoneAccount:
     """One zone's counters. ``index`` is never used again; ``gone``: no further event will come; ``block``: what is known of the zone, for
     notices about it."""
 
-    __slots__ = ("block", "bytes", "entered", "gaps", "gone", "id", "index", "last_ts", "name", "notices", "received", "undecodable")
+    __slots__ = (
+        "block", "bytes", "entered", "gaps", "given", "gone", "id", "index", "last_ts", "lined", "lined_bytes", "name", "notices",
+        "received", "undecodable",
+    )  # fmt: skip
 
     def __init__(self, index: int, id: str, name: str) -> None:
         self.index = index
@@ -45,6 +49,9 @@ class ZoneAccount:
         self.block: Block | None = None
         self.received = 0
         self.notices = 0  # of `received`
+        self.lined = 0
+        self.lined_bytes = 0
+        self.given = 0  # its place in the virtual time of lines (lines.py)
         self.entered = 0
         self.bytes = 0  # bytes of messages received
         self.gaps = 0  # losses before us whose number is unknown: streams that broke, drops that the zone reports
@@ -57,7 +64,7 @@ class ZoneAccount:
 
     def balance(self) -> int:
         """0 when the zone's own equation holds."""
-        return self.received - sum(self.undecodable.values()) - self.entered
+        return self.received - sum(self.undecodable.values()) - self.lined - self.entered
 
 
 @final

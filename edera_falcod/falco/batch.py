@@ -20,13 +20,13 @@ from librt.strings import BytesWriter, write_i32_le, write_i64_le
 
 from ..fields.blocks import Numbers
 from ..state.block import Block
-from .frames import BATCH, BATCH_REDELIVERED, DEFINE, EVENT, HEADER_SIZE, KIND_SHIFT, RELEASE, encode_shed
+from .frames import BATCH, BATCH_REDELIVERED, DEFINE, EVENT, HEADER_SIZE, KIND_SHIFT, RELEASE, SEQ_SIZE, encode_shed
 from .ring import Consumer, Ring
 
 BLOCK_BUDGET: Final = 32 << 20  # bytes of blocks that a connection keeps on the other side; the shim allows itself more
 BLOCK_COUNT: Final = 1 << 16  # blocks, likewise
-FRAME_TARGET: Final = 256 << 10  # bytes after which a BATCH is closed: a few hundred events, far from the limit of a frame
-FRAME_EVENTS: Final = 1024  # events after which it is closed: what a consumer works through before it acknowledges
+FRAME_TARGET: Final = 128 << 10  # bytes after which a BATCH is closed: a quarter of what is numbered ahead of a consumer (ring.py)
+FRAME_EVENTS: Final = 512  # events after which it is closed: what a consumer works through before it acknowledges
 _DEFINE_WORD: Final = DEFINE << KIND_SHIFT
 _RELEASE_WORD: Final = RELEASE << KIND_SHIFT
 _EVENT_WORD: Final = EVENT << KIND_SHIFT
@@ -99,7 +99,8 @@ class Batcher:
             if full:
                 break  # the rest of its blocks, and the event, come with the next frame
             data = record.data
-            write_i32_le(out, _EVENT_WORD | len(data))
+            write_i32_le(out, _EVENT_WORD | (len(data) + SEQ_SIZE))
+            write_i64_le(out, seq)
             out.write(data)
             due = seq + 1
             count += 1

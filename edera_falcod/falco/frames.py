@@ -51,6 +51,7 @@ WORD: Final = struct.Struct("<I")
 DEFINE_HEAD: Final = struct.Struct("<IQB")  # item word, block id, block kind
 EVENT_HEAD: Final = struct.Struct("<QQqQQQQQQ")  # seq, ts, tid, then the ids of ETYPE, ZONE, THREAD, FD, FILES, WORKLOAD
 EVENT_HEAD_SIZE: Final = 72
+SEQ_SIZE: Final = 8  # bytes of it that a record has not (fields/record.py)
 _HELLO: Final = struct.Struct("<4sHHIQ")
 _WELCOME: Final = struct.Struct("<HHIQ")
 _U16: Final = struct.Struct("<H")

@@ -25,6 +25,7 @@ from typing import Any, Final
 from ..fields.record import Record, newest_of
 from ..state.block import Block
 from .accounting import RESTART, ZoneAccount
+from .frames import SEQ_SIZE
 from .ring import BLOCK_OVERHEAD, DAEMON, MAX_CONSUMERS, RECORD_OVERHEAD, Ring
 
 VERSION: Final = 1
@@ -43,6 +44,7 @@ class HandoverError(Exception):
 
 def dump(ring: Ring, fields: int, hash: int) -> tuple[bytes, int]:
     """The ring as bytes, and how many events they hold. ``fields``, ``hash``: of the registry that its blocks were made with."""
+    ring.all_up()
     consumers = [consumer for consumer in ring.consumers.values() if not consumer.ephemeral]
     wanted: dict[int, tuple[Record, int]] = {}
     for number, consumer in enumerate(consumers):
@@ -66,7 +68,8 @@ def dump(ring: Ring, fields: int, hash: int) -> tuple[bytes, int]:
             _dump_block(block, done, blocks)
         ids = [block.id for block in record.blocks]
         records.append(_RECORD.pack(seq, record.zone, record.priority, mask, len(ids)) + struct.pack(f"<{len(ids)}Q", *ids))
-        records.append(_U32.pack(len(record.data)) + record.data)
+        item = record.item
+        records.append(_U32.pack(len(item)) + item)
     text = json.dumps(head | {"blocks": len(done), "records": len(wanted)}).encode()
     data = b"".join([_HEAD.pack(b"EDFH", VERSION, len(text)), text, *blocks, *records])
     return data + _U32.pack(zlib.crc32(data)), len(wanted)
@@ -144,7 +147,7 @@ def restore(ring: Ring, data: bytes, prefix_hash: Callable[[int], int], known: i
             if not before < seq <= last_seq or zone not in indices or priority > 3 or mask >> len(consumers):
                 raise HandoverError("it contradicts itself")
             before = seq
-            records.append((Record(seq, zone, reader.bytes(), named, newest_of(named), priority), mask))
+            records.append((Record(seq, zone, reader.bytes()[SEQ_SIZE:], named, newest_of(named), priority), mask))
     except KeyError as error:
         raise HandoverError("it names a block that it does not hold") from error
     _fill(ring, last_seq, marks, zones, consumers, records, max(blocks, default=0))

@@ -83,7 +83,7 @@ class Intake:
                 if ring.pressed and not ring.wants(account, PRIORITIES[code]):
                     ring.skip(account)
                 else:
-                    ring.append(encoder.encode(event, ring.head + 1))
+                    ring.append(encoder.encode(event))
                 index += 1
         except WireError as error:
             account.received += 1

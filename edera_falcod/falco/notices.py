@@ -43,7 +43,7 @@ KINDS: Final = {
 MAX_TEXT: Final = 1024  # bytes of a notice's text
 CALM: Final = 5.0  # seconds without a drop after which an overload is over
 
-_HEAD: Final = struct.Struct("<QQqQQQQQQ")
+_HEAD: Final = struct.Struct("<QqQQQQQQ")
 
 
 def _safe(text: str) -> bytes:
@@ -103,9 +103,8 @@ class Notices:
         account.notices += 1
         self.made += 1
         if ring.wants(account, NOTICE):
-            seq = ring.head + 1
-            data = _HEAD.pack(seq, ts, -1, self._etype.id, zone_id, 0, 0, 0, 0) + cells.finish()
-            ring.append(Record(seq, account.index, data, blocks, newest_of(blocks), NOTICE))
+            data = _HEAD.pack(ts, -1, self._etype.id, zone_id, 0, 0, 0, 0) + cells.finish()
+            ring.append(Record(0, account.index, data, blocks, newest_of(blocks), NOTICE))
         else:
             ring.skip(account)
 

@@ -6,6 +6,12 @@ are not, so that a slow consumer costs the others nothing), with a budget in byt
     offered --admitted--> waiting --sent--> unacknowledged --acknowledged--> done
         \\--dropped           \\--dropped (age)      \\--connection lost--> waiting again, in front
 
+Fairness in time. What has a number is sent in sequence, so a zone that floods would have everybody's events wait behind its own. So no
+more is numbered ahead than FRONT bytes for the fastest connected consumer. What comes beyond that waits without a number, in lines
+that take turns (lines.py), and is counted as lined up; it is part of what the zone holds, and of what is not free. Without a consumer that
+is connected, or when those that are take nothing for LINE_TIME, everything is numbered and waits in the queues: what is in line not at
+once, which could take long, but some with each record that comes.
+
 Who is admitted. A budget that is simply full would let one flooding zone starve the rest. So the limit of a zone moves with the
 free part of the budget (dynamic thresholds, as in switches with shared buffers): with events of the lowest priority a zone may hold at
 most half of what is free, with those of the others 2, 8 or 32 times as much as is free. One flooding zone of low priority stops at a
@@ -33,6 +39,7 @@ from mypy_extensions import i64
 from ..fields.record import Record
 from ..state.block import Block
 from .accounting import AGE, FORGOTTEN, OVERLOAD, TOO_LARGE, Share, ZoneAccount, fold_zone
+from .lines import Lines, Refusal
 from .queue import Queue
 
 BUDGET: Final = 64 << 20  # bytes a consumer's queue may hold, by default
@@ -49,6 +56,13 @@ MAX_RECORD: Final = 1 << 20  # bytes of a record's data or of one block: what mu
 LOWEST_PART: Final = 2
 PRIORITY_BITS: Final = 2
 TYPICAL: Final = 1024  # bytes: what a record is taken to need before it is made
+
+FRONT: Final = 512 << 10  # bytes that are numbered ahead of the fastest consumer: what an event of a quiet zone waits behind, some
+# milliseconds of its work. It is four frames: with two, it had nothing to do for half of the time while its acknowledgement was on its way
+FRONT_PART: Final = 16  # but no more than this fraction of the budget
+LINE_TIME: Final = 5.0  # seconds without a number given, after which a consumer is stuck, and fairness among those who wait for it moot
+MOVE: Final = 4096  # records that get their numbers in one go: more than FRONT bytes of them, and some milliseconds of work
+STEP: Final = 4  # records in line that get their numbers with each that comes when nobody is waited for
 
 DAEMON: Final = 0  # zone index of events that belong to no zone
 GONE: Final = -1  # zone index under which old gone zones are added up
@@ -83,9 +97,9 @@ class Consumer:
     sent, ``due`` the next one that this connection should see. ``wake`` is called when something waits that did not before."""
 
     __slots__ = (
-        "_known", "_share", "acknowledged", "attached", "budget", "bytes", "connections", "declared", "detached_at", "dropped", "due",
-        "ephemeral", "name", "queue", "sent", "shares", "wake",
-    )
+        "_known", "_share", "acknowledged", "attached", "budget", "bytes", "connections", "declared", "detached_at", "dropped",
+        "due", "ephemeral", "name", "queue", "sent", "shares", "wake",
+    )  # fmt: skip
 
     def __init__(self, name: str, budget: int, head: int, ephemeral: bool, declared: bool) -> None:
         self.name = name
@@ -131,20 +145,21 @@ class Consumer:
         else:
             self.shares.pop(index, None)
 
-    def admits(self, index: int, priority: int, size: int) -> bool:
-        """Whether a record of ``size`` charged bytes would be taken."""
+    def admits(self, index: int, priority: int, size: int, lined: int = 0, ahead: int = 0) -> bool:
+        """Whether a record of ``size`` charged bytes would be taken, behind ``ahead`` bytes that have no number yet, ``lined`` of them of
+        its zone."""
         share = self.share_of(index)
-        return self._room(0 if share is None else share.bytes, priority, size)
+        return self._room(lined if share is None else lined + share.bytes, priority, size, ahead)
 
-    def _room(self, held: i64, priority: i64, size: i64) -> bool:
+    def _room(self, held: i64, priority: i64, size: i64, ahead: i64) -> bool:
         """Whether a zone that holds ``held`` bytes may have ``size`` more."""
-        free: i64 = self.budget - self.bytes - size
+        free: i64 = self.budget - self.bytes - ahead - size
         return free >= 0 and held + size <= (free << PRIORITY_BITS * priority) // LOWEST_PART
 
     def offer(self, record: Record, share: Share) -> bool:
         size = record.size
         # Where there is room for the lowest priority, which there nearly always is, there is for all
-        if LOWEST_PART * (share.bytes + size) > self.budget - self.bytes - size and not self._room(share.bytes, record.priority, size):
+        if LOWEST_PART * (share.bytes + size) > self.budget - self.bytes - size and not self._room(share.bytes, record.priority, size, 0):
             share.drop(OVERLOAD)
             self.dropped += 1
             return False
@@ -247,15 +262,18 @@ class Consumer:
 @final
 class Ring:
     """All zones' accounts and all consumers' queues. ``head`` is the last sequence number given, ``first - 1`` at the start.
-    ``pressed``: not everybody took the last record, so that it is worth asking (``wants``) before the next is made."""
+    ``pressed``: not everybody took the last record, so that it is worth asking (``wants``) before the next is made. ``lining``: the next
+    is lined up."""
 
     __slots__ = (
-        "_born", "_list", "_marks", "_next_zone", "_oversize", "_strict", "_zone",
-        "budget", "consumers", "forgotten", "gone", "head", "max_age", "pressed", "zones",
-    )
+        "_born", "_front", "_fronts", "_lines", "_list", "_marks", "_moved", "_moved_at", "_next_zone", "_oversize", "_part",
+        "_strict", "_stuck", "_zone", "budget", "consumers", "forgotten", "gone", "head", "lining", "max_age", "pressed", "zones",
+    )  # fmt: skip
 
-    def __init__(self, budget: int = BUDGET, max_age: float = MAX_AGE, first: int = 1) -> None:
+    def __init__(self, budget: int = BUDGET, max_age: float = MAX_AGE, first: int = 1, part: int = FRONT_PART) -> None:
         self.budget = budget
+        self._part = part
+        self._front = min(FRONT, budget // part)
         self.max_age = max_age
         self.head = first - 1
         self.pressed = True
@@ -264,7 +282,13 @@ class Ring:
         self.gone: deque[ZoneAccount] = deque()
         self.consumers: dict[str, Consumer] = {}
         self.forgotten = 0  # events that were dropped with the consumers they waited for
+        self.lining = False
         self._list: list[Consumer] = []
+        self._fronts: list[Consumer] = []  # those that are connected and not ephemeral
+        self._lines = Lines()
+        self._moved = False  # one that was lined up was given its number since the last tick
+        self._moved_at = -1.0  # monotonic seconds: the last tick before which that was so, or nothing was lined up; below 0: there was none
+        self._stuck = False  # nobody who is connected has taken anything for LINE_TIME
         self._marks: deque[tuple[float, int]] = deque()  # (monotonic seconds, head then)
         self._next_zone = 1
         self._born = 0  # the highest block id that a record has been charged for
@@ -293,7 +317,7 @@ class Ring:
             if excess <= 0:
                 return
             shares = [(consumer, consumer.shares.get(zone.index)) for consumer in self._list]
-            if any(share is not None and (share.waiting or share.unacknowledged) for _, share in shares):
+            if zone.lined or any(share is not None and (share.waiting or share.unacknowledged) for _, share in shares):
                 continue
             old = self.zones.get(GONE)
             if old is None:
@@ -312,30 +336,99 @@ class Ring:
 
     def wants(self, zone: ZoneAccount, priority: int) -> bool:
         """Whether any consumer would take a typical record now: if not, it need not be made (``skip`` it)."""
+        return self._admits(zone, priority, TYPICAL)
+
+    def _admits(self, zone: ZoneAccount, priority: int, size: int) -> bool:
+        ahead = self._lines.bytes
         for consumer in self._list:  # noqa: SIM110, this runs for every event
-            if consumer.admits(zone.index, priority, TYPICAL):
+            if consumer.admits(zone.index, priority, size, zone.lined_bytes, ahead):
                 return True
         return False
 
     def held(self, zone: ZoneAccount) -> int:
-        """Bytes that this zone is charged at the connected consumer for which it has the fewest, so that no consumer slows another; 0:
-        nobody is connected. Ephemeral ones (``tail``) do not count."""
-        fewest = -1
-        for consumer in self._list:
-            if consumer.attached and not consumer.ephemeral:
-                share = consumer.shares.get(zone.index)
-                size = 0 if share is None else share.bytes
-                if fewest < 0 or size < fewest:
-                    fewest = size
-        return max(fewest, 0)
+        """Bytes that this zone is charged at the connected consumer for which it has the fewest, and in its line; 0: nobody is connected.
+        Ephemeral ones (``tail``) do not count."""
+        if not self._fronts:
+            return 0
+        shares = [consumer.shares.get(zone.index) for consumer in self._fronts]
+        return zone.lined_bytes + min([0 if share is None else share.bytes for share in shares])
+
+    def move_up(self) -> None:
+        """Give numbers to those who are lined up, as far as a connected consumer has little in front of it. Call when one has acknowledged
+        something."""
+        self._stuck = False
+        self._move_up(MOVE)
+
+    def _move_up(self, most: int) -> None:
+        """To at most so many."""
+        if not self.lining:
+            return
+        lines = self._lines
+        while most > 0 and lines.count and self._near():
+            self._number(*lines.take())
+            most -= 1
+        self.lining = lines.count > 0 or not self._near()
+
+    def all_up(self) -> None:
+        """Give numbers to all who are lined up."""
+        lines = self._lines
+        while lines.count:
+            self._number(*lines.take())
+        self.lining = not self._near()
+
+    @property
+    def lined(self) -> int:
+        """How many are lined up."""
+        return self._lines.count
+
+    @property
+    def lined_bytes(self) -> int:
+        return self._lines.bytes
+
+    def _near(self) -> bool:
+        """Whether a connected consumer has little in front of it, or nobody is waited for."""
+        fronts = self._fronts
+        for consumer in fronts:
+            if consumer.bytes < self._front:
+                return True
+        return self._stuck or not fronts
+
+    def _number(self, entry: Record | Refusal, zone: ZoneAccount) -> None:
+        if isinstance(entry, Record):
+            self._offer(entry, zone, True, 0)
+        else:
+            self._refuse(zone, entry.cause, entry.count)
+            if zone.index in self._strict:
+                self._strict[zone.index] = self.head
+        self._moved = True
 
     def append(self, record: Record) -> int:
-        """Take the record with sequence number ``head + 1``; returns how many consumers will get it."""
-        self.head += 1
-        assert record.seq == self.head
+        """Take a record that has no number: it gets the next one, or is lined up behind the others of its zone. Returns how many
+        consumers will get it, as far as that is known."""
         zone = self._zone
         if zone.index != record.zone:
             zone = self._zone = self.zones[record.zone]
+        fits, brought = self._charge(record)
+        if not self.lining:
+            return self._offer(record, zone, fits, brought)
+        if fits and self._admits(zone, record.priority, record.size):
+            self._lines.put(record, zone)
+            self.pressed = False
+            self._go_on()
+            return 0
+        self._lose(zone, OVERLOAD if fits else TOO_LARGE)
+        self.pressed = True
+        if brought:
+            self._strict[record.zone] = self.head
+        return 0
+
+    def _go_on(self) -> None:
+        """Something was lined up: where nobody is waited for, those in front move up."""
+        if self._stuck or not self._fronts:
+            self._move_up(STEP)
+
+    def _charge(self, record: Record) -> tuple[bool, int]:
+        """Say what the record is charged. Returns whether it can be sent, and the bytes of the blocks that are new with it."""
         size = len(record.data)
         fits = size <= MAX_RECORD
         size += RECORD_OVERHEAD
@@ -354,6 +447,12 @@ class Ring:
         else:
             size += brought
         record.size = size
+        return fits, brought
+
+    def _offer(self, record: Record, zone: ZoneAccount, fits: bool, brought: int) -> int:
+        """Give it the next number, and it to all consumers; returns how many take it."""
+        self.head += 1
+        record.seq = self.head
         taken = 0
         consumers = self._list
         pressed = not consumers
@@ -377,6 +476,10 @@ class Ring:
                     self._strict[record.zone] = record.seq
         zone.entered += 1
         self.pressed = pressed
+        for consumer in self._fronts:
+            if consumer.bytes < self._front:
+                return taken
+        self.lining = not self._stuck and len(self._fronts) > 0
         return taken
 
     def _bring(self, block: Block, born: int) -> int:
@@ -403,14 +506,34 @@ class Ring:
         return size
 
     def skip(self, zone: ZoneAccount) -> None:
-        """Give a sequence number to an event that no consumer would take, and count it as dropped."""
-        self.head += 1
+        """Give a sequence number to an event that no consumer would take, behind the others of its zone, and count it as dropped."""
+        self._lose(zone, OVERLOAD)
+
+    def _lose(self, zone: ZoneAccount, cause: str) -> None:
+        if zone.lined:
+            self._lines.refuse(zone, cause)
+            self._go_on()
+        else:
+            self._refuse(zone, cause, 1)
+
+    def _refuse(self, zone: ZoneAccount, cause: str, count: int) -> None:
+        self.head += count
         for consumer in self._list:
-            consumer.share(zone).drop(OVERLOAD)
-            consumer.dropped += 1
-        zone.entered += 1
+            consumer.share(zone).drop(cause, count)
+            consumer.dropped += count
+        zone.entered += count
 
     # Consumers
+
+    def resize(self, budget: int) -> None:
+        """Give every consumer's queue a new budget. What waits longest goes first where it no longer fits; what a consumer is working on
+        stays, over the budget until it is acknowledged."""
+        self.all_up()
+        self.budget = budget
+        self._front = min(FRONT, budget // self._part)
+        for consumer in self._list:
+            consumer.budget = budget // EPHEMERAL_PART if consumer.ephemeral else budget
+            consumer.shrink(consumer.budget, OVERLOAD)
 
     def declare(self, name: str) -> Consumer:
         """A consumer for which events are kept from now on, whether or not it has ever connected."""
@@ -458,7 +581,12 @@ class Ring:
         consumer.attached = True
         consumer.connections += 1
         consumer.due = consumer.acknowledged + 1
+        self._look_at_fronts()
         return consumer
+
+    def _look_at_fronts(self) -> None:
+        self._fronts = [consumer for consumer in self._list if consumer.attached and not consumer.ephemeral]
+        self.move_up()
 
     def detach(self, consumer: Consumer, now: float) -> None:
         """Its connection is gone; ``now``: monotonic seconds."""
@@ -468,6 +596,7 @@ class Ring:
         consumer.rewind()
         if consumer.ephemeral:
             self.forget(consumer)
+        self._look_at_fronts()
 
     def forget(self, consumer: Consumer) -> None:
         count = consumer.discard(self.head + 1, FORGOTTEN)
@@ -478,6 +607,11 @@ class Ring:
 
     def tick(self, now: float) -> None:
         """Let time pass: call about once a second. ``now``: monotonic seconds."""
+        if self._moved or not self._lines.count or self._moved_at < 0:
+            self._moved_at = now
+        elif now - self._moved_at >= LINE_TIME:
+            self._stuck = True
+        self._moved = False
         self._marks.append((now, self.head))
         cut = 0
         while self._marks and self._marks[0][0] <= now - self.max_age:
@@ -489,7 +623,9 @@ class Ring:
                 self.forget(consumer)
         if self._strict:
             oldest = min([c.oldest() for c in self._list], default=self.head + 1)
-            self._strict = {zone: seq for zone, seq in self._strict.items() if seq >= oldest}
+            lined = {zone.index for zone in self.zones.values() if zone.lined}
+            self._strict = {zone: seq for zone, seq in self._strict.items() if seq >= oldest or zone in lined}
+        self._move_up(MOVE)
         if self.gone:
             self._fold()
 
@@ -503,14 +639,15 @@ class Ring:
 
     def fullness(self) -> float:
         """How full the fullest queue of a connected or declared consumer is, 0 to 1."""
-        return max([c.bytes / c.budget for c in self._list if not c.ephemeral], default=0.0)
+        return max([(c.bytes + self._lines.bytes) / c.budget for c in self._list if not c.ephemeral], default=0.0)
 
     def unbalanced(self) -> list[str]:
         """What does not add up, in words, by the counters alone: cheap enough for every look at the daemon."""
         wrong: list[str] = []
         for zone in self.zones.values():
             if zone.balance():
-                wrong.append(f"zone {zone.index}: received {zone.received} != undecodable {zone.undecodable} + entered {zone.entered}")
+                parts = f"undecodable {zone.undecodable} + lined up {zone.lined} + entered {zone.entered}"
+                wrong.append(f"zone {zone.index}: received {zone.received} != {parts}")
         for consumer in self._list:
             for zone in self.zones.values():
                 share = consumer.shares.get(zone.index)
@@ -521,6 +658,9 @@ class Ring:
     def verify(self) -> list[str]:
         """What does not add up, in words; empty when all does. Looks at every queued record."""
         wrong = self.unbalanced()
+        lines = self._lines
+        if sum([zone.lined for zone in self.zones.values()]) != lines.count or (lines.count and not self.lining):
+            wrong.append(f"{lines.count} are lined up, which is not what the zones' accounts say")
         for consumer in self._list:
             waiting: dict[int, int] = {}
             unacknowledged: dict[int, int] = {}

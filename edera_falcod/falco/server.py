@@ -196,6 +196,7 @@ class Link(asyncio.Protocol):
             seq = frames.decode_ack(frame.payload)
             if not self.consumer.acknowledge(seq):
                 raise FrameError(f"acknowledged {seq}, but was sent only what is below {self.consumer.due}")
+            self._server.ring.move_up()
             self._server.acknowledged()
         elif frame.type == frames.SYSCALLS:
             self.codes = frames.decode_syscalls(frame.payload)
@@ -228,7 +229,7 @@ class Link(asyncio.Protocol):
                 consumer.wake = self._woken
                 return
             if fresh and first is not None and first.zone:
-                observe(int.from_bytes(first.data[8:16], "little"), batcher.events - events)
+                observe(int.from_bytes(first.data[:8], "little"), batcher.events - events)
             self._write(data)
             written += len(data)
             if written > BURST:
@@ -341,6 +342,7 @@ class Server:
     async def drain(self, limit: float) -> bool:
         """Wait at most ``limit`` seconds until connected consumers were sent all that waits for them; False if it took longer."""
         deadline = self.loop.time() + limit
+        self.ring.all_up()
         while any(link.consumer is not None and link.consumer.queue.waits for link in self.links):
             if self.loop.time() > deadline:
                 return False

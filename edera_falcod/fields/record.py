@@ -28,15 +28,15 @@ from .fspath import fspath_cells
 from .priority import PRIORITIES
 from .workload import Workloads
 
-_HEAD: Final = Struct("<9q")  # interpreted: sequence number, time, thread and the ids of blocks
+_HEAD: Final = Struct("<8q")  # interpreted: time, thread and the ids of blocks
 
 
 @final
 class Record:
-    """One event as consumers get it. ``seq``: its place among the daemon's events. ``zone``: index of the zone's account. ``data``: the
-    bytes of the EVENT item. ``blocks``: those that ``data`` names, of which a consumer has to know them (and what they refer to)
-    first; one may be there twice. ``newest``: the highest of their ids. ``size``: what it is charged with, set by the ring. ``priority``:
-    0 to 3, the lowest is shed first."""
+    """One event as consumers get it. ``seq``: its place among the daemon's events, 0 until it has one. ``zone``: index of the zone's
+    account. ``data``: the bytes of the EVENT item behind its sequence number. ``blocks``: those that ``data`` names, of which a consumer
+    has to know them (and what they refer to) first; one may be there twice. ``newest``: the highest of their ids. ``size``: what it is
+    charged with, set by the ring. ``priority``: 0 to 3, the lowest is shed first."""
 
     __slots__ = ("blocks", "data", "newest", "priority", "seq", "size", "zone")
 
@@ -48,6 +48,11 @@ class Record:
         self.newest = newest
         self.size = 0
         self.priority = priority
+
+    @property
+    def item(self) -> bytes:
+        """The EVENT item."""
+        return self.seq.to_bytes(8, "little") + self.data
 
 
 def newest_of(blocks: tuple[Block, ...]) -> int:
@@ -75,8 +80,8 @@ class Encoder:
         self._cells = Cells()
         self._out = BytesWriter()
 
-    def encode(self, event: Event, seq: int) -> Record:
-        """The record of the event that the zone has applied last."""
+    def encode(self, event: Event) -> Record:
+        """The record of the event that the zone has applied last; it has no sequence number yet."""
         zone = self._zone
         maker = self._blocks
         if zone.interfaces.addresses is not maker.local or zone.users.version != maker.users:
@@ -156,14 +161,14 @@ class Encoder:
                         ts = event.ts
                         try:
                             data = like.pack(
-                                seq, ts, event.tid, etype.id, zone_id, thread_id, fd_id, files_id, workload_id,
+                                ts, event.tid, etype.id, zone_id, thread_id, fd_id, files_id, workload_id,
                                 like.front, of_lineage.id, like.args, event.cpu, like.result, ts - previous if previous else 0, like.file,
                                 thread.vmsize_kb, thread.vmrss_kb, thread.vmswap_kb, thread.pfmajor, thread.pfminor,
                                 threads, childs, count, usage,
                             )  # fmt: skip
                             blocks = (etype, of_zone, of_thread, of_lineage, of_files, of_fd, of_workload)
                             newest = max(etype.id, zone_id, thread_id, of_lineage.id, files_id, fd_id, workload_id)
-                            return Record(seq, self.index, data + like.rest, blocks, newest, PRIORITIES[code])
+                            return Record(0, self.index, data + like.rest, blocks, newest, PRIORITIES[code])
                         except StructError:  # a number of 64 bits with the highest of them set
                             pass
         cells = self._cells
@@ -194,7 +199,6 @@ class Encoder:
         if COMPILED:
             out = self._out
             out.truncate(0)
-            write_i64_le(out, seq)
             write_i64_le(out, event.ts)
             write_i64_le(out, event.tid)
             write_i64_le(out, etype.id)
@@ -206,7 +210,7 @@ class Encoder:
             cells.write(out)
             data = out.getvalue()
         else:
-            head = _HEAD.pack(seq, event.ts, event.tid, etype.id, zone_id, thread_id, fd_id, files_id, workload_id)
+            head = _HEAD.pack(event.ts, event.tid, etype.id, zone_id, thread_id, fd_id, files_id, workload_id)
             data = head + cells.packed() + cells.heap.getvalue()
             if key is not None:
                 repeats.remember(key, data)
@@ -215,7 +219,7 @@ class Encoder:
             newest = newest_of(blocks)
         else:
             newest = max(etype.id, zone_id, thread_id, of_lineage.id, files_id, fd_id, workload_id)
-        return Record(seq, self.index, data, blocks, newest, PRIORITIES[code])
+        return Record(0, self.index, data, blocks, newest, PRIORITIES[code])
 
     def _like(self, event: Event, main: Thread, table: FdTable, fd_id: int) -> repeats.Repeat | repeats.Key | None:
         """Interpreted: a record like the event's that was made before; if there is none, under what to remember it, unless it should not

@@ -27,7 +27,7 @@ _PLAIN: Final = frozenset((
     evtargs.K_MODE, evtargs.K_SIGNAL, evtargs.K_SYSCALL, evtargs.K_SIGSET, evtargs.K_SOCKADDR, evtargs.K_OTHER,
 ))  # fmt: skip
 
-_HEAD: Final = 72  # bytes: sequence number, time, thread and the ids of blocks
+_HEAD: Final = 64  # bytes: time, thread and the ids of blocks
 _CELLS: Final = _HEAD + 4 + 8  # where the cells begin, behind a presence word and that there is one
 _HOT: Final = 1 << slots.LINEAGE | 1 << slots.EVT_CPU | 1 << slots.EVT_DELTATIME | 0x1FF << slots.PROC_VMSIZE  # what is always made anew
 _LAST: Final = slots.FD_TYPECHAR_EVENT  # of the others: behind it is what changes with the thread
@@ -68,7 +68,7 @@ def _place(presence: int, slot: int) -> int:
 
 @final
 class Form:
-    """How records with the same cells are put together. ``pack`` takes the nine numbers of the head, the bytes up to LINEAGE, this,
+    """How records with the same cells are put together. ``pack`` takes the eight numbers of the head, the bytes up to LINEAGE, this,
     EVT_ARGS, EVT_CPU, the bytes up to EVT_DELTATIME, this, the bytes up to PROC_VMSIZE, and the nine numbers from this on. The others are
     the places of these cells in a record, and of what follows them."""
 
@@ -82,7 +82,7 @@ class Form:
         self.vmsize = _place(presence, slots.PROC_VMSIZE)
         self.rest = _place(presence, slots.PROC_VMSIZE + 9)
         sizes = self.lineage - _HEAD, self.delta - self.cpu - 8, self.vmsize - self.delta - 8
-        self.pack = Struct("<9q{}s3q{}sq{}s9q".format(*sizes)).pack
+        self.pack = Struct("<8q{}s3q{}sq{}s9q".format(*sizes)).pack
 
 
 @final

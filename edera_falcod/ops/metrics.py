@@ -94,9 +94,7 @@ def _by_zone(source: Source) -> Samples:
 
 
 def _undecodable(source: Source) -> Samples:
-    return [
-        ((str(account.index), cause), count) for account in source.zones() for cause, count in sorted(account.undecodable.items())
-    ]
+    return [((str(account.index), cause), count) for account in source.zones() for cause, count in sorted(account.undecodable.items())]
 
 
 def _refused(source: Source) -> Samples:
@@ -170,9 +168,12 @@ def _consumer(name: str) -> Metric[Source]:
     """A counter or gauge that is a sum over a consumer's shares."""
     kind, unit, text = _SHARES[name]
 
+    def lined(source: Source) -> int:
+        return source.view.ring.lined if name == "waiting" else 0
+
     def read(source: Source) -> Samples:
         return [
-            ((consumer.name,), sum([getattr(share, name) for share in consumer.shares.values()]))
+            ((consumer.name,), sum([getattr(share, name) for share in consumer.shares.values()]) + lined(source))
             for consumer in source.view.ring.consumers.values()
             if not consumer.ephemeral
         ]
@@ -189,7 +190,8 @@ _SHARES: Final = {
 
 
 def _queues(source: Source) -> Samples:
-    return [((consumer.name,), consumer.bytes) for consumer in source.view.ring.consumers.values() if not consumer.ephemeral]
+    ring = source.view.ring
+    return [((consumer.name,), consumer.bytes + ring.lined_bytes) for consumer in ring.consumers.values() if not consumer.ephemeral]
 
 
 def _budgets(source: Source) -> Samples:
@@ -271,8 +273,6 @@ METRICS: Final[tuple[Metric[Source], ...]] = (
     Metric("zone_gaps_total", "counter", "Losses of unknown number in or before the zone's stream.", Z, lambda s: [
         ((str(a.index),), a.gaps) for a in s.zones()]),
     Metric("zone_stream_faults_total", "counter", "What was wrong with the zone's stream, by cause.", ("zone", "cause"), _stream_faults),
-    Metric("zone_held_back_total", "counter", "How often the zone had to wait for a consumer since its events become much.", Z, lambda s: [
-        ((zone,), stream.counters["held_back"]) for zone, stream in _streams(s)]),
     Metric("zone_state_refused_total", "counter", "What was not kept of the zone, or evicted, by the limit that was met.", ("zone", "what"),
            _refused),
     Metric("zone_snapshots_total", "counter", "Snapshots that were imported.", Z, lambda s: [

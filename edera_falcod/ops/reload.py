@@ -8,8 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from ..config import Config
-from ..falco.accounting import OVERLOAD
-from ..falco.ring import EPHEMERAL_PART, Ring
+from ..falco.ring import Ring
 from .operations import Reloaded
 
 # Keys that can change while the daemon runs; the daemon's ``apply`` brings each group about.
@@ -65,15 +64,6 @@ def reload(old: Config, new: Config, apply: Callable[[Config, set[str]], None]) 
     if groups:
         apply(merged, groups)
     return merged, found
-
-
-def resize(ring: Ring, size: int) -> None:
-    """Give every consumer's queue a new budget. What waits longest goes first where it no longer fits; what a consumer is working on
-    stays, over the budget until it is acknowledged."""
-    ring.budget = size
-    for consumer in ring.consumers.values():
-        consumer.budget = size // EPHEMERAL_PART if consumer.ephemeral else size
-        consumer.shrink(consumer.budget, OVERLOAD)
 
 
 def declare(ring: Ring, names: tuple[str, ...]) -> None:

@@ -100,6 +100,7 @@ def unwell(view: View) -> list[str]:
 def _counters(account: ZoneAccount, facts: ZoneFacts | None) -> list[Count]:
     counters: list[Count] = [
         ("received", "", account.received),
+        ("lined", "", account.lined),
         ("entered", "", account.entered),
         ("notices", "", account.notices),
         ("bytes", "", account.bytes),
@@ -164,7 +165,7 @@ def _consumer(view: View, consumer: Consumer) -> ConsumerStatus:
         Counter(name="before", value=total.before),
         Counter(name="unacknowledged", value=total.unacknowledged),
         Counter(name="redelivered", value=total.redelivered),
-        Counter(name="bytes", value=consumer.bytes),
+        Counter(name="bytes", value=consumer.bytes + view.ring.lined_bytes),
         Counter(name="budget", value=consumer.budget),
         Counter(name="connections", value=consumer.connections),
     ]
@@ -176,7 +177,7 @@ def _consumer(view: View, consumer: Consumer) -> ConsumerStatus:
         since=_ns(link.since) if link is not None else 0,
         sent=total.acknowledged + total.unacknowledged,
         acknowledged=total.acknowledged,
-        waiting=total.waiting,
+        waiting=total.waiting + view.ring.lined,
         counters=counters,
         fields=link.hello.fields if link is not None and link.hello is not None else 0,
         lag=_ns(view.ring.lag(consumer, time.monotonic())),
@@ -191,6 +192,7 @@ def status(view: View) -> GetStatusReply:
     for index, account in ring.zones.items():
         if account.gone and index != DAEMON:
             gone.received += account.received
+            gone.lined += account.lined
             gone.entered += account.entered
             gone.notices += account.notices
             gone.bytes += account.bytes

@@ -87,9 +87,6 @@ def zone_text(reply: GetZoneReply, now: float, on: bool) -> str:
             lines += wrapped(f"{word:11}", ", ".join([f"{cause.removeprefix('fault.')} {value}" for cause, value in found.items()]))
     if counters.get("gaps"):
         lines.append(f"Gaps       {counters['gaps']}")
-    held_back = sum([one.value for one in reply.stream if one.name == "held_back"])
-    if held_back:
-        lines.append(f"Held back  {held_back} times, since its events become much for a consumer")
     if reply.types:
         lines.append("")
         lines.append(f"  {'EVENT TYPE':30} {'EVENTS':>12} {'PART':>6}")

@@ -102,7 +102,7 @@ def hurry() -> None:
     shorter: dict[ModuleType, dict[str, float]] = {
         zonestream: {
             "EXIT_GRACE": 0.02, "REOPEN_SPACING": 0.02, "MAX_FAULTS": 2, "QUARANTINE_FIRST": 0.5, "QUARANTINE_LONGEST": 0.5, "TURN": 4096,
-            "MAX_EVENT": 4096, "HEAVY": 1, "PORTION": 0, "REST": 0.02,
+            "MAX_EVENT": 4096,
         },
         pace: {"PORTION": 4096},
         server: {"WRITE_HIGH": 4096},

@@ -11,12 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from edera_falcod import __version__
 from edera_falcod.config import BufferConfig, Config, CtlConfig, EderaConfig, FalcoConfig
 from edera_falcod.daemon import Daemon
-from edera_falcod.edera import pace, zonestream
 from edera_falcod.falco.client import Client, Disconnected
 from edera_falcod.fields import registry, slots
 from edera_falcod.fields.reader import BlockTable, EventView
@@ -57,13 +54,6 @@ class World:
         path = self.config.falco.socket
         software = f"test {__version__}"
         return Client(path, name, len(HASHES) - 1, lambda n: HASHES[n], software, table, ephemeral, acknowledge)
-
-
-def hold_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any zone's events count as much, however little they become, and must be acknowledged before the next few are read."""
-    monkeypatch.setattr(zonestream, "HEAVY", 1)
-    monkeypatch.setattr(zonestream, "PORTION", 0)
-    monkeypatch.setattr(pace, "PORTION", 4096)
 
 
 def open_files() -> int:

@@ -16,12 +16,14 @@ import pytest
 from edera_falcod.edera import zonestream
 from edera_falcod.falco import notices
 from edera_falcod.falco.client import Disconnected
+from edera_falcod.falco.ring import FRONT
 from edera_falcod.fields import slots
 from edera_falcod.fields.forms import fixed_forms, values
 from edera_falcod.fields.reader import BlockTable, EventView, Value
 from edera_falcod.fields.spec import Kind
 from edera_falcod.ops.client import get_status
 from edera_falcod.sim.host import MALFORMED, NAMESPACE
+from edera_falcod.sim.player import Play
 from edera_falcod.state import limits
 
 from .sins import BURST, MARK, SINS, Sinner
@@ -160,8 +162,35 @@ async def test_what_becomes_much_does_not_fill_the_buffer_of_a_consumer_that_rea
             one.host.push("bad", b"".join(sinner.burst("parents in a circle", time.time_ns())))
             while account.entered < before + turn * BURST:
                 await asyncio.sleep(0)
-                most = max(most, ring.held(account))
+                most = max(most, consumer.bytes)
         share = consumer.share(account)
         await until(lambda: not share.waiting)
         assert share.lost() == 0
-        assert batcher.bytes > consumer.budget > 8 * most > 0, (batcher.bytes, most)
+        assert batcher.bytes > consumer.budget and FRONT < most < 2 * FRONT, (batcher.bytes, most)
+
+
+async def test_what_a_quiet_zone_sends_does_not_wait_behind_a_flood(tmp_path: Path) -> None:
+    """A consumer that is slower than a zone that floods: thousands of that zone's events wait, and the other's is among the next ones
+    that the consumer gets."""
+    async with world(tmp_path) as one:
+        table = BlockTable()
+        client = one.client("falco", table)
+        await client.connect()
+        quiet = one.host.add_zone("quiet", HONEST["web"], FAST, limit=1)
+        await until(lambda: quiet.id in one.daemon.pipelines.by_id and one.account("quiet").entered > 0)
+        one.host.add_zone("loud", HONEST["db"], Play(speed=0, loop=True))
+        await until(lambda: one.daemon.ring.lined > 8000)
+        one.host.push("quiet", next(Sinner(quiet.id, quiet.id).burst("system calls without a thread", time.time_ns())))
+        await until(lambda: one.account("quiet").lined == 1)
+        behind = one.account("loud").lined
+        assert behind > 8000
+        wanted = one.account("quiet").entered + 1
+        seen = found = 0
+        while found < wanted:
+            for event in await client.next():
+                zone = EventView(event.data, table).block(Kind.ZONE)
+                found += zone is not None and zone.text(slots.EDERA_ZONE_NAME) == "quiet"
+                seen += 1
+        assert seen < behind / 2 and one.account("loud").lined > behind / 2
+        assert one.daemon.ring.verify() == []
+        await client.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from edera_falcod.falco.frames import EVENT_HEAD
+from edera_falcod.falco.frames import EVENT_HEAD, SEQ_SIZE
 from edera_falcod.falco.ring import Consumer, Ring
 from edera_falcod.fields.record import Record, newest_of
 from edera_falcod.state.block import Block
@@ -18,10 +18,17 @@ def block(data: bytes = b"", refs: tuple[Block, ...] = (), kind: int = 3) -> Blo
 
 
 def record(ring: Ring, zone: int, body: bytes = b"", blocks: tuple[Block, ...] = (), priority: int = 1) -> Record:
-    """The record that ``ring`` takes next. Its ids are those of ``blocks``, in order."""
+    """A record for ``ring``, told apart by what its time is: the sequence number it may get. Its ids are those of ``blocks``, in order."""
     seq = ring.head + 1
     ids = [block.id for block in blocks[:6]] + [0] * (6 - len(blocks[:6]))
-    return Record(seq, zone, EVENT_HEAD.pack(seq, 1000 + seq, zone, *ids) + body, blocks, newest_of(blocks), priority)
+    return Record(0, zone, EVENT_HEAD.pack(0, 1000 + seq, zone, *ids)[SEQ_SIZE:] + body, blocks, newest_of(blocks), priority)
+
+
+def arrive(ring: Ring, zone: int, body: bytes = b"", blocks: tuple[Block, ...] = (), priority: int = 1) -> None:
+    """A record that comes as a zone's do: lined up where that is due."""
+    ring.zones[zone].received += 1
+    one = record(ring, zone, body, blocks, priority)
+    ring.append(one)
 
 
 def take(consumer: Consumer) -> Record | None:

@@ -29,7 +29,7 @@ def told(ring: Ring, name: str = "falco") -> list[tuple[str, str, int, str]]:
     """kind, zone, count and cause of the notices that wait for a consumer."""
     found: list[tuple[str, str, int, str]] = []
     for one in ring.consumers[name].queue.waiting:
-        view = EventView(one.data, known(one.blocks))
+        view = EventView(one.item, known(one.blocks))
         kind = view.event.text(slots.EDERA_NOTICE_KIND)
         if kind is not None:
             cells = view.event
@@ -45,7 +45,7 @@ def test_a_notice_is_an_event_that_rules_can_match() -> None:
     zone.block = zone_block("id-1", "web", tainted=True)
     Notices(ring).tell(notices.GAP, "events may\0 be\nmissing", 123, zone, "stream_lost", 7)
     (one,) = consumer.queue.waiting
-    view = EventView(one.data, known(one.blocks))
+    view = EventView(one.item, known(one.blocks))
     wanted = {
         "edera.notice.kind": "gap",
         "edera.notice.text": "events may\ufffd be\ufffdmissing",
@@ -151,7 +151,7 @@ def test_a_zone_block_says_what_is_known_and_nothing_else() -> None:
     (one,) = ring.consumers["falco"].queue.waiting
     for block in one.blocks:
         table.define(block.id, block.kind, block.data)
-    view = EventView(one.data, table)
+    view = EventView(one.item, table)
     names = ("id", "name", "state", "host", "domid", "ip", "kernel", "ready_time", "tainted")
     found = [value(registry.by_name()[f"edera.zone.{name}"], None, view) for name in names]
     assert found == ["id", "name", "ready", "host-1", 7, "10.0.0.1", "sha256:k", 99, True]

@@ -83,10 +83,11 @@ class World:
         event = Event(ts, tid, CPU, code, params)
         self.zone.apply(event)
         self.seq += 1
-        record = self.encoder.encode(event, self.seq)
+        record = self.encoder.encode(event)
+        record.seq = self.seq
         for block in record.blocks:
             self.define(block)
-        return EventView(record.data, self.table, hex_binary=True)
+        return EventView(record.item, self.table, hex_binary=True)
 
 
 def look(view: EventView, form: str) -> Value | None:

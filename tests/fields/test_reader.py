@@ -89,23 +89,23 @@ def test_damaged_bytes(data: st.DataObject) -> None:
     table = BlockTable()
     for id, kind, raw in BLOCKS:
         table.define(id, kind, damaged(raw, "block"))
-    ask_all(EventView(damaged(WHOLE.record.data, "event"), table), SAMPLE)
+    ask_all(EventView(damaged(WHOLE.record.item, "event"), table), SAMPLE)
 
 
-@pytest.mark.parametrize("end", range(0, len(WHOLE.record.data), 7))
+@pytest.mark.parametrize("end", range(0, len(WHOLE.record.item), 7))
 def test_an_event_cut_short(end: int) -> None:
     table = BlockTable()
     for id, kind, raw in BLOCKS:
         table.define(id, kind, raw)
-    ask_all(EventView(WHOLE.record.data[:end], table), SAMPLE)
+    ask_all(EventView(WHOLE.record.item[:end], table), SAMPLE)
 
 
 def test_blocks_that_are_not_there_or_of_another_kind() -> None:
-    ask_all(EventView(WHOLE.record.data, BlockTable()))
+    ask_all(EventView(WHOLE.record.item, BlockTable()))
     table = BlockTable()
     for id, kind, raw in BLOCKS:
         table.define(id, (kind + 1) % 9, raw)
-    view = EventView(WHOLE.record.data, table)
+    view = EventView(WHOLE.record.item, table)
     ask_all(view)
     assert view.block(Kind.THREAD) is None
 
@@ -114,11 +114,11 @@ def test_released_blocks_are_forgotten() -> None:
     table = BlockTable()
     for id, kind, raw in BLOCKS:
         table.define(id, kind, raw)
-    view = EventView(WHOLE.record.data, table)
+    view = EventView(WHOLE.record.item, table)
     assert value(*parse_form("proc.name"), view) == "comm11"
     table.release([id for id, _, _ in BLOCKS])
     assert len(table) == 0
-    assert value(parse_form("proc.name")[0], None, EventView(WHOLE.record.data, table)) is None
+    assert value(parse_form("proc.name")[0], None, EventView(WHOLE.record.item, table)) is None
 
 
 def test_references_that_lead_outside_are_not_followed() -> None:
@@ -181,14 +181,14 @@ def test_forms_that_replay_prints() -> None:
     assert both == named | {f"evt.arg[{n}]" for n in range(4)}
     found = values(WHOLE.view, all_forms(t.PPME_SYSCALL_READ_X))
     assert found["evt.arg.data"] == ".E" and found["evt.rawarg.data"] == ".E" and found["evt.buffer"] == ".E"
-    hexed = EventView(WHOLE.record.data, WHOLE.table, hex_binary=True)
+    hexed = EventView(WHOLE.record.item, WHOLE.table, hex_binary=True)
     assert values(hexed, all_forms(t.PPME_SYSCALL_READ_X))["evt.rawarg.data"] == "7f45"
 
 
 def test_redelivered_is_the_batchs() -> None:
     field = parse_form("edera.redelivered")[0]
-    assert value(field, None, EventView(WHOLE.record.data, WHOLE.table, True)) is True
-    assert value(field, None, EventView(WHOLE.record.data, WHOLE.table)) is False
+    assert value(field, None, EventView(WHOLE.record.item, WHOLE.table, True)) is True
+    assert value(field, None, EventView(WHOLE.record.item, WHOLE.table)) is False
 
 
 def test_globs_and_keys() -> None:
@@ -198,7 +198,7 @@ def test_globs_and_keys() -> None:
     cells.strings(slots.CONTAINER_LABEL_LIST, [b"app", b"web", b"app", b"second", b"odd"])
     watch = Watch(small_zone())
     watch.see(event(t.PPME_SYSCALL_GETUID_X, 10, uid=0))
-    data = bytearray(watch.record.data)
+    data = bytearray(watch.record.item)
     struct.pack_into("<Q", data, HEAD_SIZE - 8, 999_999)
     watch.table.define(999_999, Kind.WORKLOAD, cells.finish())
     watch.view = EventView(bytes(data), watch.table)
@@ -246,7 +246,7 @@ def test_ancestors_that_a_consumer_does_not_know() -> None:
 
 def test_raw_values_that_lie_outside_or_have_another_type() -> None:
     watch = Watch(small_zone()).see(event(t.PPME_SYSCALL_READ_X, 10, res=1, fd=0, size=1, data=b"abc"))
-    data = bytearray(watch.record.data)
+    data = bytearray(watch.record.item)
     whole_view = EventView(bytes(data), watch.table)
     assert value(*parse_form("evt.rawarg.data"), whole_view) == "abc"
     offset, length, kind, raw = whole_view.entry(1)

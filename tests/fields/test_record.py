@@ -39,13 +39,13 @@ def test_head_is_the_protocols() -> None:
     watch.see(event(t.PPME_SYSCALL_READ_X, 10, res=3, fd=0, size=3, data=b"abc"))
     record = watch.record
     assert (record.seq, record.zone, record.size) == (1, 7, 0)
-    seq, ts, tid, *ids = EVENT_HEAD.unpack_from(record.data)
+    seq, ts, tid, *ids = EVENT_HEAD.unpack_from(record.item)
     assert (seq, tid) == (1, 10) and ts == watch.zone.ts
     named = {block.kind: block.id for block in record.blocks}
     kinds = (Kind.ETYPE, Kind.ZONE, Kind.THREAD, Kind.FD, Kind.FILES, Kind.WORKLOAD)
     assert ids == [named.get(kind, 0) for kind in kinds] and ids[1] == zone_block.id and ids[5] == 0
     assert watch.view.event.cell(slots.LINEAGE) == named[Kind.LINEAGE]
-    words = struct.unpack_from("<I", record.data, EVENT_HEAD_SIZE)[0]
+    words = struct.unpack_from("<I", record.item, EVENT_HEAD_SIZE)[0]
     assert words == 1, "what most events have fits one presence word"
     assert watch.value("edera.zone.id") == "z"
 
@@ -151,7 +151,7 @@ def test_index_of_the_zone_is_the_accounts(index: int) -> None:
     zone = ZoneState()
     one = event(t.PPME_SYSCALL_GETUID_X, 10, uid=0)
     zone.apply(one)
-    assert Encoder(index, zone).encode(one, 5).zone == index
+    assert Encoder(index, zone).encode(one).zone == index
 
 
 def test_a_thread_without_files_and_one_whose_process_is_not_known() -> None:
@@ -181,7 +181,7 @@ def test_the_bytes_are_the_same_compiled(monkeypatch: pytest.MonkeyPatch) -> Non
     one = event(t.PPME_SYSCALL_OPENAT_2_X, 10, fd=3, dirfd=-100, name=b"rel/\x01a\0", flags=0, mode=0, dev=0, ino=0)
     zone.apply(one)
     encoder = Encoder(1, zone)
-    interpreted = encoder.encode(one, 5).data
+    interpreted = encoder.encode(one).data
     for module in (cells_module, evtargs, record):
         monkeypatch.setattr(module, "COMPILED", True)
-    assert Encoder(1, zone).encode(one, 5).data == interpreted == encoder.encode(one, 5).data
+    assert Encoder(1, zone).encode(one).data == interpreted == encoder.encode(one).data

@@ -27,10 +27,11 @@ class Watch:
             self.zone.apply(event)
             self.seq += 1
             self.defined = []
-            self.record = self.encoder.encode(event, self.seq)
+            self.record = self.encoder.encode(event)
+            self.record.seq = self.seq
             for block in self.record.blocks:
                 self.define(block)
-            self.view = EventView(self.record.data, self.table)
+            self.view = EventView(self.record.item, self.table)
         return self
 
     def define(self, block: Block) -> None:

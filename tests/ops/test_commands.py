@@ -18,7 +18,7 @@ from grpclib.exceptions import GRPCError
 from edera_falcod.ops import access, operations, text
 from edera_falcod.ops.client import connected
 from edera_falcod.ops.proto.ctl import GetProcessesRequest, GetZoneRequest, ReloadRequest, ResyncRequest, SetLogLevelRequest
-from tests.daemon.support import CAPTURE, DATA, FAST, World, consuming, hold_back, until, world
+from tests.daemon.support import CAPTURE, DATA, FAST, World, consuming, until, world
 from tests.support.debug import said
 
 
@@ -54,22 +54,6 @@ async def test_zones_and_what_scripts_take_of_them(tmp_path: Path) -> None:
             code, out, err = await ctl(one, "zones", "-o", "name,stat")
             assert code == 2 and out == ""
             assert "there is no field stat; there are id, name, state," in err
-
-
-async def test_a_zone_that_was_held_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hold_back(monkeypatch)
-    async with world(tmp_path) as one:
-        one.host.add_zone("web-1", CAPTURE, FAST, limit=200)
-        async with consuming(one) as consumer:
-            await until(lambda: len(consumer.events) == 200)
-            (stream,) = one.daemon.zones.streams.values()
-            times = stream.counters["held_back"]
-            assert times > 1
-            _, out, _ = await ctl(one, "zone", "web-1")
-            assert f"\nHeld back  {times} times, since" in out
-            fits(out)
-            _, out, _ = await ctl(one, "zone", "web-1", "--json")
-            assert json.loads(out)["stream"]["held_back"] == times
 
 
 async def test_a_zone_with_its_past(tmp_path: Path) -> None:

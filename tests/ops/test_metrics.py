@@ -17,7 +17,7 @@ from edera_falcod.config import ConfigError, Loader, MetricsConfig
 from edera_falcod.ops import metrics
 from edera_falcod.ops.exposition import OTHER, Histogram, Metric, ZoneLabels, expose, histogram_samples
 from edera_falcod.ops.http import MAX_CONNECTIONS, MAX_REQUEST, loopback
-from tests.daemon.support import CAPTURE, FAST, World, consuming, hold_back, until
+from tests.daemon.support import CAPTURE, FAST, World, consuming, until
 
 ROOT = Path(__file__).parent.parent.parent
 SAMPLE = re.compile(r'([a-z_:][a-z0-9_:]*)(?:\{((?:[a-z_]+="(?:[^"\\]|\\.)*",?)*)\})? (\S+)')
@@ -81,19 +81,6 @@ async def ask(path: Path | int, request: bytes) -> tuple[int, str]:
 
 async def get(path: Path | int, what: str = "/metrics") -> tuple[int, str]:
     return await ask(path, f"GET {what} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-
-
-async def test_a_zone_that_is_held_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hold_back(monkeypatch)
-    where = tmp_path / "metrics.sock"
-    async with world(tmp_path, f"unix:{where}") as one:
-        one.host.add_zone("web-1", CAPTURE, FAST, limit=300)
-        async with consuming(one) as consumer:
-            await until(lambda: len(consumer.events) == 300)
-            (stream,) = one.daemon.zones.streams.values()
-            assert stream.counters["held_back"] > 1
-            _, text = await get(where)
-            assert value(parse(text), "edera_falcod_zone_held_back_total", zone="web-1") == stream.counters["held_back"]
 
 
 async def test_a_scrape_tells_what_happened(tmp_path: Path) -> None:

@@ -132,13 +132,13 @@ async def test_a_smaller_buffer_sheds_what_waits_longest(tmp_path: Path) -> None
         ring = one.daemon.ring
         consumer = ring.consumers["falco"]
         waiting, last = len(consumer.queue.waiting), consumer.queue.waiting[-1].seq
-        reload.resize(ring, consumer.bytes // 2)
+        ring.resize(consumer.bytes // 2)
         assert 0 < len(consumer.queue.waiting) < waiting and consumer.queue.waiting[-1].seq == last
         assert consumer.bytes <= consumer.budget == ring.budget
         assert sum(share.dropped.get(OVERLOAD, 0) for share in consumer.shares.values()) == waiting - len(consumer.queue.waiting)
         assert ring.verify() == []
         tail = ring.attach("tail", ephemeral=True)
-        reload.resize(ring, 1 << 20)
+        ring.resize(1 << 20)
         assert tail.budget == (1 << 20) // EPHEMERAL_PART
         ring.detach(tail, 0.0)
 

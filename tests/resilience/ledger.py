@@ -231,13 +231,13 @@ def sums(status: dict[str, Any]) -> list[str]:
     entered = 0
     for table in tables:
         undecodable = sum(table.get("undecodable", {}).values())
-        if table.get("received", 0) != undecodable + table.get("entered", 0):
-            wrong.append(f"received is not undecodable + entered: {table}")
-        entered += table.get("entered", 0)
+        if table.get("received", 0) != undecodable + table.get("lined", 0) + table.get("entered", 0):
+            wrong.append(f"received is not undecodable + lined + entered: {table}")
+        entered += table.get("lined", 0) + table.get("entered", 0)
     for one in status["consumers"]:
         counters = one["counters"]
         total = counters["before"] + one["acknowledged"] + counters["unacknowledged"] + one["waiting"]
         total += sum(counters.get("dropped", {}).values())
         if total != entered:
-            wrong.append(f"consumer {one['name']}: {total} accounted for, {entered} entered")
+            wrong.append(f"consumer {one['name']}: {total} accounted for, {entered} entered or lined up")
     return wrong

@@ -45,8 +45,8 @@ def test_same_values(plain: Build, path: Path, name: str) -> None:
             assert isinstance(record, Record)
             items: list[bytes] = []
             _needed(record.blocks, known, items)
-            frames.append(fake.batch(*items, fake.item(fake.EVENT, record.data)))
-            expected.append((event.ts, event.tid, values(EventView(record.data, core.table, hex_binary=True), all_forms(event.code))))
+            frames.append(fake.batch(*items, fake.item(fake.EVENT, record.item)))
+            expected.append((event.ts, event.tid, values(EventView(record.item, core.table, hex_binary=True), all_forms(event.code))))
 
     def script(daemon: fake.Connection) -> None:
         daemon.greet()

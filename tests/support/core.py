@@ -57,8 +57,9 @@ class Core:
             return None
         self.zone.apply(parsed)
         self.seq += 1
-        record = self.encoder.encode(parsed, self.seq)
-        self.event_bytes += len(record.data)
+        record = self.encoder.encode(parsed)
+        record.seq = self.seq
+        self.event_bytes += len(record.item)
         for block in record.blocks:
             self.define(block)
         return parsed, record
@@ -104,7 +105,7 @@ def lines(
             if made is None or (number - 1) % every or (only is not None and number not in only):
                 continue
             event, record = made
-            view = EventView(record.data, core.table, hex_binary=True)
+            view = EventView(record.item, core.table, hex_binary=True)
             found = values(view, chosen if chosen is not None else all_forms(event.code))
             info = EVENTS[event.code]
             line = {"num": number, "ts": event.ts, "tid": event.tid, "cpu": event.cpu, "etype": event.code}

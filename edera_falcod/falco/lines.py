@@ -37,14 +37,17 @@ class Refusal:
 
 @final
 class Line:
-    """One zone's records, which its account tells the number and the bytes of. ``refusal``: the last entry, if it is one."""
+    """One zone's records, which its account tells the number and the bytes of. ``refusal``: the last entry, if it is one. ``taken``: how
+    many entries were; ``marks``: for each tick, its time and how many had been put by then, of those that are not taken yet."""
 
-    __slots__ = ("account", "entries", "refusal")
+    __slots__ = ("account", "entries", "marks", "refusal", "taken")
 
     def __init__(self, account: ZoneAccount) -> None:
         self.account = account
         self.entries: deque[Record | Refusal] = deque()
         self.refusal: Refusal | None = None
+        self.taken = 0
+        self.marks: deque[tuple[float, int]] = deque()
 
 
 @final
@@ -102,6 +105,7 @@ class Lines:
             line = self._turn = self._least()
             self._credit = QUANTUM
         entry = line.entries.popleft()
+        line.taken += 1
         account = line.account
         if isinstance(entry, Record):
             size = entry.size
@@ -118,6 +122,24 @@ class Lines:
             del self._lines[account.index]
             self._turn = self._last = None
         return entry, account
+
+    def tick(self, now: float) -> None:
+        """Let time pass: call about once a second. ``now``: monotonic seconds."""
+        for line in self._lines.values():
+            marks = line.marks
+            while marks and marks[0][1] <= line.taken:
+                marks.popleft()
+            marks.append((now, line.taken + len(line.entries)))
+
+    def waited(self, now: float) -> float:
+        """Seconds that the first in some line has waited at most, as far as ``tick`` tells the time; 0: since less than a tick."""
+        longest = 0.0
+        for line in self._lines.values():
+            for at, put in line.marks:
+                if put > line.taken:
+                    longest = max(longest, now - at)
+                    break
+        return longest
 
     def _least(self) -> Line:
         """Whoever was given the least; its turn begins."""

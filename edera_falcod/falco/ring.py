@@ -612,6 +612,7 @@ class Ring:
         elif now - self._moved_at >= LINE_TIME:
             self._stuck = True
         self._moved = False
+        self._lines.tick(now)
         self._marks.append((now, self.head))
         cut = 0
         while self._marks and self._marks[0][0] <= now - self.max_age:
@@ -630,12 +631,14 @@ class Ring:
             self._fold()
 
     def lag(self, consumer: Consumer, now: float) -> float:
-        """Seconds since the oldest event that the consumer has not acknowledged came, as far as ``tick`` tells the time; 0: it has all."""
+        """Seconds since the oldest event that the consumer has not acknowledged came, as far as ``tick`` tells the time; 0: it has all. Who
+        waits for a number counts from coming to getting it, and from then on anew."""
+        waited = self._lines.waited(now)
         oldest = consumer.oldest()
         for at, head in self._marks:
             if head >= oldest:
-                return max(0.0, now - at)
-        return 0.0
+                return max(waited, now - at)
+        return waited
 
     def fullness(self) -> float:
         """How full the fullest queue of a connected or declared consumer is, 0 to 1."""

@@ -196,7 +196,8 @@ class Link(asyncio.Protocol):
             seq = frames.decode_ack(frame.payload)
             if not self.consumer.acknowledge(seq):
                 raise FrameError(f"acknowledged {seq}, but was sent only what is below {self.consumer.due}")
-            self._server.ring.move_up()
+            if not self.consumer.ephemeral:  # nobody waits for these
+                self._server.ring.move_up()
             self._server.acknowledged()
         elif frame.type == frames.SYSCALLS:
             self.codes = frames.decode_syscalls(frame.payload)

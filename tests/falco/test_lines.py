@@ -132,6 +132,37 @@ def test_what_is_refused_keeps_its_place_in_one_entry_for_all_in_a_row() -> None
     assert number(zones.take()) == 2
 
 
+def test_how_long_the_first_has_waited_is_told_by_ticks() -> None:
+    zones = Zones()
+    lines = zones.lines
+    zones.put(1, 100)
+    assert lines.waited(5.0) == 0.0, "no tick has seen it"
+    for second in range(10, 13):
+        lines.tick(float(second))
+        zones.put(1, 100)
+        zones.put(2, 100)
+    assert lines.waited(13.0) == 3.0
+    while zones.held(1)[0] > 1:
+        zones.take()
+    assert (zones.held(2)[0], lines.waited(13.0)) == (3, 2.0), "of zone 2 two were there at 12, one of them at 11"
+    for _ in range(4):
+        zones.take()
+    lines.tick(14.0)
+    assert lines.waited(15.0) == 0.0
+
+
+def test_a_mark_lasts_as_long_as_what_it_speaks_of() -> None:
+    zones = Zones()
+    for second in range(1000):
+        zones.put(1, 100)
+        zones.put(1, 100)
+        zones.lines.tick(float(second))
+        zones.take()
+        if second:
+            zones.take()
+    assert zones.held(1)[0] == 1 and zones.lines.waited(1000.0) == 1.0
+
+
 @given(st.lists(st.one_of(st.none(), st.tuples(st.integers(0, 4), st.integers(1, 40_000))), max_size=300))
 def test_nothing_is_lost_and_no_zone_is_out_of_order(steps: list[tuple[int, int] | None]) -> None:
     """None: one is taken."""

@@ -614,6 +614,7 @@ def test_a_consumer_that_is_stuck_is_not_waited_for() -> None:
     for second in range(1, int(LINE_TIME)):
         ring.tick(100.0 + second)
         assert ring.lined == 1
+        assert ring.lag(consumer, 100.0 + second) == second
     ring.tick(100.0 + LINE_TIME)
     seen = [(ring.lined, ring.lining)]
     last = consumer.queue.waiting[-1].seq

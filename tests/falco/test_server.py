@@ -20,7 +20,7 @@ from edera_falcod.falco import frames
 from edera_falcod.falco import server as server_module
 from edera_falcod.falco.client import Client, ClientRefused, Disconnected
 from edera_falcod.falco.listener import Access, Listener
-from edera_falcod.falco.ring import Ring
+from edera_falcod.falco.ring import LINE_TIME, Ring
 from edera_falcod.falco.server import Registry, Server
 from tests.support.peers import connect_as
 
@@ -422,3 +422,25 @@ async def test_close_sends_what_is_written_and_leaves_nothing(tmp_path: Path) ->
         with pytest.raises(Disconnected):
             await client.next()
         await client.close()
+
+
+async def test_a_passing_consumer_goes_on_where_the_others_are_stuck(tmp_path: Path) -> None:
+    """Numbers are given out for those that last; once they are stuck, and `tail` acknowledges what it gets, they are given out to all."""
+    async with running(tmp_path, Ring(budget=64 << 10)) as daemon:
+        stuck, tail = daemon.client(acknowledge=False), daemon.client("tail-1", ephemeral=True)
+        await stuck.connect()
+        await tail.connect()
+        for now in range(int(LINE_TIME) + 2):
+            daemon.put(10)
+            daemon.ring.tick(float(now))
+        assert daemon.ring.lined == 0 < daemon.ring.head
+        for _ in range(3):
+            daemon.put()
+            while tail.due <= daemon.ring.head:
+                await tail.next()
+            tail.ack(daemon.ring.head)
+            await asyncio.sleep(0.02)
+            daemon.put()
+            assert daemon.ring.lined == 0
+        await tail.close()
+        await stuck.close()

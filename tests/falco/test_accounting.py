@@ -18,6 +18,7 @@ def test_a_new_account_has_counted_nothing() -> None:
     account = ZoneAccount(7, "id", "name")
     assert (account.index, account.id, account.name, account.gone) == (7, "id", "name", False)
     assert (account.received, account.notices, account.entered, account.bytes, account.gaps, account.last_ts) == (0,) * 6
+    assert (account.lined, account.lined_bytes, account.given) == (0, 0, 0)
     assert account.undecodable == {} and account.balance() == 0
 
 
@@ -31,7 +32,7 @@ def test_what_is_refused_is_counted_by_cause() -> None:
 
 
 def test_the_zones_equation() -> None:
-    """received = undecodable + entered; what is left over has its sign."""
+    """received = undecodable + lined up + entered; what is left over has its sign."""
     account = ZoneAccount(1, "", "")
     account.received = 10
     assert account.balance() == 10
@@ -40,6 +41,8 @@ def test_the_zones_equation() -> None:
     assert account.balance() == 1
     account.entered = 9
     assert account.balance() == -1
+    account.lined = 3
+    assert account.balance() == -4
 
 
 def test_a_new_share_has_counted_nothing_but_what_was_before() -> None:

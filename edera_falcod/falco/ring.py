@@ -395,7 +395,7 @@ class Ring:
 
     def _number(self, entry: Record | Refusal, zone: ZoneAccount) -> None:
         if isinstance(entry, Record):
-            self._offer(entry, zone, True, 0)
+            self._offer(entry, zone, True, entry.size - len(entry.data) - RECORD_OVERHEAD)
         else:
             self._refuse(zone, entry.cause, entry.count)
             if zone.index in self._strict:
@@ -450,7 +450,8 @@ class Ring:
         return fits, brought
 
     def _offer(self, record: Record, zone: ZoneAccount, fits: bool, brought: int) -> int:
-        """Give it the next number, and it to all consumers; returns how many take it."""
+        """Give it the next number, and it to all consumers; returns how many take it. ``brought``: bytes of blocks that were new with it,
+        or more."""
         self.head += 1
         record.seq = self.head
         taken = 0

@@ -587,6 +587,33 @@ def test_what_is_lined_up_counts_as_held_and_is_shed_by_priority() -> None:
     assert ring.verify() == []
 
 
+def test_what_one_consumer_refuses_when_it_gets_its_number_leaves_its_blocks_to_be_charged() -> None:
+    """As where it is refused at once: nobody has been charged for the blocks in that consumer's queue."""
+    ring, consumer = flooded()
+    other = ring.attach("slow")
+    ring.detach(other, 0.0)
+    while not (lost := other.shares[1].lost()):
+        arrive(ring, 1, b"x" * 100)
+        while take(consumer) is not None:
+            consumer.acknowledge(consumer.due - 1)
+            ring.move_up()
+    flood(ring)
+    new = block(b"y" * 500)
+    sizes = []
+    for _ in range(2):
+        ring.zones[1].received += 1
+        one = record(ring, 1, blocks=(new,))
+        ring.append(one)
+        assert ring.lined == 1
+        while take(consumer) is not None:
+            consumer.acknowledge(consumer.due - 1)
+            ring.move_up()
+        flood(ring)
+        sizes.append(one.size)
+    assert other.shares[1].lost() > lost and sizes[0] == sizes[1] > 600
+    assert ring.verify() == []
+
+
 def test_what_is_too_large_is_not_lined_up() -> None:
     ring, consumer = flooded(budget=64 << 20)
     arrive(ring, 1, b"x" * (MAX_RECORD + 1))

@@ -408,27 +408,6 @@ class Ring:
         zone = self._zone
         if zone.index != record.zone:
             zone = self._zone = self.zones[record.zone]
-        fits, brought = self._charge(record)
-        if not self.lining:
-            return self._offer(record, zone, fits, brought)
-        if fits and self._admits(zone, record.priority, record.size):
-            self._lines.put(record, zone)
-            self.pressed = False
-            self._go_on()
-            return 0
-        self._lose(zone, OVERLOAD if fits else TOO_LARGE)
-        self.pressed = True
-        if brought:
-            self._strict[record.zone] = self.head
-        return 0
-
-    def _go_on(self) -> None:
-        """Something was lined up: where nobody is waited for, those in front move up."""
-        if self._stuck or not self._fronts:
-            self._move_up(STEP)
-
-    def _charge(self, record: Record) -> tuple[bool, int]:
-        """Say what the record is charged. Returns whether it can be sent, and the bytes of the blocks that are new with it."""
         size = len(record.data)
         fits = size <= MAX_RECORD
         size += RECORD_OVERHEAD
@@ -447,7 +426,23 @@ class Ring:
         else:
             size += brought
         record.size = size
-        return fits, brought
+        if not self.lining:
+            return self._offer(record, zone, fits, brought)
+        if fits and self._admits(zone, record.priority, record.size):
+            self._lines.put(record, zone)
+            self.pressed = False
+            self._go_on()
+            return 0
+        self._lose(zone, OVERLOAD if fits else TOO_LARGE)
+        self.pressed = True
+        if brought:
+            self._strict[record.zone] = self.head
+        return 0
+
+    def _go_on(self) -> None:
+        """Something was lined up: where nobody is waited for, those in front move up."""
+        if self._stuck or not self._fronts:
+            self._move_up(STEP)
 
     def _offer(self, record: Record, zone: ZoneAccount, fits: bool, brought: int) -> int:
         """Give it the next number, and it to all consumers; returns how many take it. ``brought``: bytes of blocks that were new with it,

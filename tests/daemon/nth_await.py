@@ -254,11 +254,11 @@ class Scene:
             try:
                 await client.connect()
                 pipeline = self.one.daemon.pipelines.by_id[host.zones[name].id]
-                before = pipeline.account.entered
+                before = pipeline.account.received
                 event = feed.event(1)
                 count = FLOOD // len(event)
                 host.push(name, event * count)
-                await soon(lambda: pipeline.account.entered >= before + count)
+                await soon(lambda: pipeline.account.received >= before + count)
                 await asyncio.wait_for(client.next(), 2)
             finally:
                 await client.close()

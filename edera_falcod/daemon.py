@@ -211,6 +211,7 @@ class Daemon:
                 for job in jobs:
                     job.cancel()
             self.ring.all_up()  # the notice stands behind all of them
+            self._tell_losses()
             self._tell_gap(DAEMON_STOPS, "edera-falcod stops: events of all zones are missing from here until it has learned them anew")
             if not await self.server.drain(config.buffer.drain):
                 self.log.warning("consumers did not take all that waited for them", seconds=config.buffer.drain)
@@ -235,6 +236,10 @@ class Daemon:
                 self._notifier.unstore(name)
             assert listener.socket is not None
             self._notifier.store(f"{kind}-{listener.inode}", listener.socket.fileno())
+
+    def _tell_losses(self) -> None:
+        """All that consumers have lost, since nobody will look again."""
+        self.notices.look(time.monotonic(), int(time.time() * 1e9), last=True)
 
     def _tell_gap(self, cause: str, text: str) -> None:
         self.notices.tell(notices.GAP, text, int(time.time() * 1e9), cause=cause)
@@ -264,7 +269,7 @@ class Daemon:
             return
         try:
             if handover.trim(self.ring):
-                self.notices.look(time.monotonic(), int(time.time() * 1e9))
+                self._tell_losses()
             known = self.server.registry
             data, count = handover.dump(self.ring, known.fields, known.prefix_hash(known.fields))
             handover.write(path, data)

@@ -69,9 +69,10 @@ class ZoneAccount:
 
 @final
 class Share:
-    """One zone's part of one consumer's queue. ``bytes``: charged for what waits or is unacknowledged."""
+    """One zone's part of one consumer's queue. ``bytes``: charged for what waits or is unacknowledged. ``told``: how many of ``dropped``
+    the consumer was told of, by notices that it has or that are on their way."""
 
-    __slots__ = ("acknowledged", "before", "bytes", "dropped", "redelivered", "unacknowledged", "waiting")
+    __slots__ = ("acknowledged", "before", "bytes", "dropped", "redelivered", "told", "unacknowledged", "waiting")
 
     def __init__(self, before: int) -> None:
         self.before = before
@@ -81,6 +82,7 @@ class Share:
         self.redelivered = 0  # deliveries beyond the first; not part of the equation
         self.bytes = 0
         self.dropped: dict[str, int] = {}
+        self.told: dict[str, int] = {}
 
     def move(self, count: int) -> None:
         """So many events that waited are unacknowledged now; below 0: the other way round."""
@@ -106,6 +108,8 @@ class Share:
         self.bytes += other.bytes
         for cause, count in other.dropped.items():
             self.drop(cause, count)
+        for cause, count in other.told.items():
+            self.told[cause] = self.told.get(cause, 0) + count
 
 
 def fold_zone(into: ZoneAccount, other: ZoneAccount) -> None:

@@ -1,7 +1,9 @@
 """Notices: events of our own, by which consumers learn in-band what happens to their source. Rules can match them.
 
 A notice is an ordinary record whose EVENT block has the edera.notice.* cells. It travels in its place among the events around it,
-is counted like them, and is the last to be shed. What a consumer has lost is told once a second while it goes on, not per event.
+is counted like them, and is the last to be shed. What a consumer has lost is told once a second while it goes on, not per event, and no
+further notice of the same zone and cause is made for it before it has acknowledged the last. Where it never got that one, what was told
+with it is told again.
 """
 
 from __future__ import annotations
@@ -15,8 +17,8 @@ from ..fields.cells import Cells
 from ..fields.priority import NOTICE
 from ..fields.record import Record, newest_of
 from ..state.block import Block
-from .accounting import ZoneAccount
-from .ring import DAEMON, Ring
+from .accounting import Share, ZoneAccount
+from .ring import DAEMON, GONE, Consumer, Ring
 
 ZONE_DISCOVERED: Final = "zone_discovered"
 ZONE_LIVE: Final = "zone_live"
@@ -53,16 +55,28 @@ def _safe(text: str) -> bytes:
 
 
 @final
+class _Losses:
+    """What has been seen of one consumer's losses. ``dropped``: events, when looked at last. ``at``: monotonic seconds when there were new
+    ones, below 0: not for a while. ``telling``: notices on their way to it, by index of the zone and cause, and how many each tells."""
+
+    __slots__ = ("at", "dropped", "telling")
+
+    def __init__(self) -> None:
+        self.at = -1.0
+        self.dropped = 0
+        self.telling: dict[tuple[int, str], tuple[Record, int]] = {}
+
+
+@final
 class Notices:
     """Makes notices. ``enabled``: False makes none. ``made`` counts them."""
 
-    __slots__ = ("_etype", "_overloaded", "_ring", "_told", "_undecodable", "enabled", "made")
+    __slots__ = ("_etype", "_losses", "_ring", "_undecodable", "enabled", "made")
 
     def __init__(self, ring: Ring, enabled: bool = True) -> None:
         self._ring = ring
         self._etype: Block | None = None
-        self._told: dict[str, dict[tuple[int, str], int]] = {}  # consumer -> (zone, cause) -> drops told
-        self._overloaded: dict[str, float] = {}  # consumer -> monotonic seconds of its last drop
+        self._losses: dict[Consumer, _Losses] = {}
         self._undecodable: dict[int, dict[str, int]] = {}  # zone -> cause -> events told
         self.enabled = enabled
         self.made = 0
@@ -75,10 +89,11 @@ class Notices:
         account: ZoneAccount | None = None,
         cause: str = "",
         count: int = 0,
-    ) -> None:
-        """Put a notice into the ring. ``ts``: ns since the epoch, the host's clock. ``account``: of the zone that it is about."""
+    ) -> Record | None:
+        """Put a notice into the ring. ``ts``: ns since the epoch, the host's clock. ``account``: of the zone that it is about. Returns
+        what some consumer will get of it, as far as that is known; None: nobody will."""
         if not self.enabled:
-            return
+            return None
         ring = self._ring
         if account is None:
             account = ring.zones[DAEMON]
@@ -102,52 +117,66 @@ class Notices:
         account.received += 1
         account.notices += 1
         self.made += 1
-        if ring.wants(account, NOTICE):
-            data = _HEAD.pack(ts, -1, self._etype.id, zone_id, 0, 0, 0, 0) + cells.finish()
-            ring.append(Record(0, account.index, data, blocks, newest_of(blocks), NOTICE))
-        else:
+        if not ring.wants(account, NOTICE):
             ring.skip(account)
+            return None
+        data = _HEAD.pack(ts, -1, self._etype.id, zone_id, 0, 0, 0, 0) + cells.finish()
+        record = Record(0, account.index, data, blocks, newest_of(blocks), NOTICE)
+        return record if ring.append(record) else None
 
-    def look(self, now: float, ts: int) -> dict[str, int]:
+    def look(self, now: float, ts: int, last: bool = False) -> dict[str, int]:
         """Tell what consumers have lost since the last look; call about once a second. ``now``: monotonic seconds, ``ts``: ns since
-        the epoch. Returns how many events each consumer has lost since then."""
-        ring = self._ring
+        the epoch. ``last``: there may be no further look, so all is told now. Returns how many events each consumer has lost since then."""
         self._look_at_zones(ts)
         lost: dict[str, int] = {}
-        for consumer in list(ring.consumers.values()):
-            if consumer.ephemeral:
-                continue  # it sees its own gaps, and others need not
-            told = self._told.setdefault(consumer.name, {})
-            news: list[tuple[int, str, int]] = []
-            for index, share in consumer.shares.items():
-                for cause, count in share.dropped.items():
-                    before = told.get((index, cause), 0)
-                    if count != before:
-                        told[(index, cause)] = count
-                        # Zones that are gone are added up under one index, whose counts have been told before.
-                        if count > before and index >= DAEMON:
-                            news.append((index, cause, count - before))
-            for key in [key for key in told if key[0] not in ring.zones]:
-                del told[key]
-            total = sum([count for _, _, count in news])
-            if total:
-                lost[consumer.name] = total
-                if consumer.name not in self._overloaded:
-                    self.tell(OVERLOAD_BEGINS, f"events are dropped for consumer {consumer.name}", ts, cause=news[0][1])
-                self._overloaded[consumer.name] = now
-                for index, cause, count in news:
-                    account = ring.zones.get(index)
-                    if account is not None:
-                        whose = f" of zone {account.name or account.id}" if account.id else ""
-                        text = f"{count} events{whose} were dropped for consumer {consumer.name}: {cause}"
-                        self.tell(CONSUMER_GAP, text, ts, account, cause=cause, count=count)
-            elif consumer.name in self._overloaded and now - self._overloaded[consumer.name] >= CALM:
-                del self._overloaded[consumer.name]
+        consumers = [consumer for consumer in self._ring.consumers.values() if not consumer.ephemeral]  # those see their own gaps
+        for consumer in consumers:
+            losses = self._losses.setdefault(consumer, _Losses())
+            self._settle(consumer, losses)
+            owed = [
+                (index, share, cause, count - share.told.get(cause, 0))
+                for index, share in consumer.shares.items()
+                for cause, count in share.dropped.items()
+                if count > share.told.get(cause, 0)
+            ]
+            news = consumer.dropped - losses.dropped
+            if news:
+                lost[consumer.name] = news
+                losses.dropped = consumer.dropped
+                if losses.at < 0:
+                    cause = owed[0][2] if owed else ""
+                    self.tell(OVERLOAD_BEGINS, f"events are dropped for consumer {consumer.name}", ts, cause=cause)
+                losses.at = now
+            elif losses.at >= 0 and now - losses.at >= CALM:
+                losses.at = -1.0
                 self.tell(OVERLOAD_ENDS, f"no event was dropped for consumer {consumer.name} for {CALM:g} s", ts)
-        for name in [name for name in self._told if name not in ring.consumers]:
-            del self._told[name]
-            self._overloaded.pop(name, None)
+            for index, share, cause, count in owed:
+                if last or (index, cause) not in losses.telling:
+                    self._tell_loss(consumer, losses, index, share, cause, count, ts)
+        self._losses = {consumer: self._losses[consumer] for consumer in consumers}
         return lost
+
+    def _tell_loss(self, consumer: Consumer, losses: _Losses, index: int, share: Share, cause: str, count: int, ts: int) -> None:
+        zones = self._ring.zones
+        account = zones[DAEMON if index == GONE else index]
+        whose = " of zones that are gone" if index == GONE else f" of zone {account.name or account.id}" if account.id else ""
+        text = f"{count} events{whose} were dropped for consumer {consumer.name}: {cause}"
+        record = self.tell(CONSUMER_GAP, text, ts, account, cause=cause, count=count)
+        if record is not None:
+            losses.telling[index, cause] = (record, count)
+        if record is not None or not self.enabled:
+            share.told[cause] = share.told.get(cause, 0) + count
+
+    def _settle(self, consumer: Consumer, losses: _Losses) -> None:
+        """See which notices the consumer has by now, and which it will never get."""
+        for (index, cause), (record, count) in list(losses.telling.items()):
+            if record in consumer.missed:
+                share = consumer.shares.get(index) or consumer.shares[GONE]
+                share.told[cause] -= count
+            elif not record.seq or record.seq > consumer.acknowledged:
+                continue
+            del losses.telling[index, cause]
+        consumer.missed.clear()
 
     def _look_at_zones(self, ts: int) -> None:
         """Tell which events of zones could not be decoded since the last look."""
@@ -159,8 +188,9 @@ class Notices:
             for cause, count in account.undecodable.items():
                 news = count - told.get(cause, 0)
                 if news:
-                    told[cause] = count
                     whose = account.name or account.id
-                    self.tell(GAP, f"{news} events of zone {whose} could not be read: {cause}", ts, account, cause=cause, count=news)
+                    text = f"{news} events of zone {whose} could not be read: {cause}"
+                    if self.tell(GAP, text, ts, account, cause=cause, count=news) is not None or not self.enabled:
+                        told[cause] = count
         for index in [index for index in self._undecodable if index not in zones]:
             del self._undecodable[index]

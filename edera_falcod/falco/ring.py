@@ -36,6 +36,7 @@ from typing import Final, final
 
 from mypy_extensions import i64
 
+from ..fields.priority import NOTICE
 from ..fields.record import Record
 from ..state.block import Block
 from .accounting import AGE, FORGOTTEN, OVERLOAD, TOO_LARGE, Share, ZoneAccount, fold_zone
@@ -94,11 +95,12 @@ class Refused(Exception):
 @final
 class Consumer:
     """A named consumer's queue. Sequence numbers: ``acknowledged`` is the last one that is done, ``sent`` the highest that was ever
-    sent, ``due`` the next one that this connection should see. ``wake`` is called when something waits that did not before."""
+    sent, ``due`` the next one that this connection should see. ``wake`` is called when something waits that did not before. ``missed``:
+    notices that it will not get, until somebody looks at them (notices.py)."""
 
     __slots__ = (
         "_known", "_share", "acknowledged", "attached", "budget", "bytes", "connections", "declared", "detached_at", "dropped",
-        "due", "ephemeral", "name", "queue", "sent", "shares", "wake",
+        "due", "ephemeral", "missed", "name", "queue", "sent", "shares", "wake",
     )  # fmt: skip
 
     def __init__(self, name: str, budget: int, head: int, ephemeral: bool, declared: bool) -> None:
@@ -119,6 +121,7 @@ class Consumer:
         self.connections = 0
         self.detached_at = 0.0
         self.wake: Callable[[], None] | None = None
+        self.missed: set[Record] = set()
 
     def share(self, zone: ZoneAccount) -> Share:
         share = self.shares.get(zone.index)
@@ -160,14 +163,20 @@ class Consumer:
         size = record.size
         # Where there is room for the lowest priority, which there nearly always is, there is for all
         if LOWEST_PART * (share.bytes + size) > self.budget - self.bytes - size and not self._room(share.bytes, record.priority, size, 0):
-            share.drop(OVERLOAD)
-            self.dropped += 1
+            self.lose(record, share, OVERLOAD)
             return False
         self.queue.append(record)
         share.waiting += 1
         share.bytes += size
         self.bytes += size
         return True
+
+    def lose(self, record: Record, share: Share, cause: str) -> None:
+        """It is dropped, or never taken."""
+        share.drop(cause)
+        self.dropped += 1
+        if record.priority == NOTICE and not self.ephemeral:  # nobody tells those what they lose
+            self.missed.add(record)
 
     def send(self, count: int) -> None:
         """The first ``count`` of those that wait, at least one, are now unacknowledged."""
@@ -251,11 +260,10 @@ class Consumer:
             share = self._held(record.zone)
             share.waiting -= 1
             share.bytes -= record.size
-            share.drop(cause)
             self.bytes -= record.size
+            self.lose(record, share, cause)
             count += 1
         self.queue.drop(count)
-        self.dropped += count
         return count
 
 
@@ -404,7 +412,7 @@ class Ring:
 
     def append(self, record: Record) -> int:
         """Take a record that has no number: it gets the next one, or is lined up behind the others of its zone. Returns how many
-        consumers will get it, as far as that is known."""
+        consumers will get it, as far as that is known: one that is lined up is for all."""
         zone = self._zone
         if zone.index != record.zone:
             zone = self._zone = self.zones[record.zone]
@@ -432,7 +440,7 @@ class Ring:
             self._lines.put(record, zone)
             self.pressed = False
             self._go_on()
-            return 0
+            return len(self._list)
         self._lose(zone, OVERLOAD if fits else TOO_LARGE)
         self.pressed = True
         if brought:
@@ -457,8 +465,7 @@ class Ring:
             if share is None or consumer._known != zone.index:
                 share = consumer.share_of(zone.index) or consumer.share(zone)
             if not fits:
-                share.drop(TOO_LARGE)
-                consumer.dropped += 1
+                consumer.lose(record, share, TOO_LARGE)
                 pressed = True
             elif consumer.offer(record, share):
                 taken += 1

@@ -1,21 +1,29 @@
 from __future__ import annotations
 
+import gc
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from edera_falcod.falco import notices
+from edera_falcod.falco.accounting import MALFORMED
 from edera_falcod.falco.batch import Batcher
 from edera_falcod.falco.notices import Notices
-from edera_falcod.falco.ring import Ring
+from edera_falcod.falco.ring import MAX_GONE, Consumer, Ring
 from edera_falcod.falco.zoneblock import zone_block
 from edera_falcod.fields import registry, slots
+from edera_falcod.fields.priority import NOTICE
 from edera_falcod.fields.reader import BlockTable, EventView, value
+from edera_falcod.fields.record import Record
 from edera_falcod.fields.spec import Kind
 from edera_falcod.state.block import Block
 
 from .records import record, take
 
 
-def put(ring: Ring, zone: int, body: bytes = b"") -> None:
+def put(ring: Ring, zone: int, body: bytes = b"", priority: int = 1) -> None:
     ring.zones[zone].received += 1
-    ring.append(record(ring, zone, body))
+    ring.append(record(ring, zone, body, priority=priority))
 
 
 def known(blocks: tuple[Block, ...]) -> BlockTable:
@@ -29,12 +37,32 @@ def told(ring: Ring, name: str = "falco") -> list[tuple[str, str, int, str]]:
     """kind, zone, count and cause of the notices that wait for a consumer."""
     found: list[tuple[str, str, int, str]] = []
     for one in ring.consumers[name].queue.waiting:
-        view = EventView(one.item, known(one.blocks))
-        kind = view.event.text(slots.EDERA_NOTICE_KIND)
-        if kind is not None:
-            cells = view.event
-            zone, cause = cells.text(slots.EDERA_NOTICE_ZONE) or "", cells.text(slots.EDERA_NOTICE_CAUSE) or ""
-            found.append((kind, zone, cells.cell(slots.EDERA_NOTICE_COUNT) or 0, cause))
+        notice = said(one)
+        if notice is not None:
+            found.append(notice)
+    return found
+
+
+def said(one: Record) -> tuple[str, str, int, str] | None:
+    """kind, zone, count and cause of a notice, None: it is none."""
+    cells = EventView(one.item, known(one.blocks)).event
+    kind = cells.text(slots.EDERA_NOTICE_KIND)
+    if kind is None:
+        return None
+    zone, cause = cells.text(slots.EDERA_NOTICE_ZONE) or "", cells.text(slots.EDERA_NOTICE_CAUSE) or ""
+    return kind, zone, cells.cell(slots.EDERA_NOTICE_COUNT) or 0, cause
+
+
+def work(ring: Ring, consumer: Consumer, count: int = 1 << 30) -> int:
+    """The consumer takes so many and acknowledges them. Returns how many lost events it was told of with them."""
+    found = 0
+    while count > 0 and (one := take(consumer)) is not None:
+        count -= 1
+        notice = said(one)
+        if notice is not None and notice[0] == notices.CONSUMER_GAP:
+            found += notice[2]
+        consumer.acknowledge(one.seq)
+        ring.move_up()
     return found
 
 
@@ -91,11 +119,207 @@ def test_what_a_consumer_loses_is_told_once_a_second_by_zone_and_cause() -> None
         put(ring, flood.index, b"x" * 400)
         put(ring, other.index, b"y")
     assert board.look(3.0, 4) == {"falco": 10}
-    assert told(ring)[2:] == [("consumer_gap", "a", 10, "overload")]
+    assert told(ring)[2:] == [], "it has not read the first yet"
     assert board.look(7.9, 5) == {}
     assert board.look(8.0, 6) == {}
-    assert told(ring)[3:] == [("overload_ends", "", 0, "")]
-    assert sum(count for kind, _, count, _ in told(ring) if kind == "consumer_gap") == consumer.shares[flood.index].lost()
+    assert told(ring)[2:] == [("overload_ends", "", 0, "")]
+    assert work(ring, consumer) == lost
+    assert board.look(9.0, 7) == {}
+    assert told(ring) == [("consumer_gap", "a", 10, "overload")]
+    assert lost + 10 == consumer.shares[flood.index].lost()
+    assert ring.verify() == []
+
+
+def test_the_last_look_waits_for_nobody() -> None:
+    ring = Ring(budget=1 << 20)
+    zone = ring.add_zone("a", "")
+    consumer = ring.declare("falco")
+    board = Notices(ring)
+    for _ in range(2):
+        for _ in range(5000):
+            put(ring, zone.index, b"x" * 400)
+        assert board.look(1.0, 2, last=True)["falco"] > 0
+    assert board.look(1.0, 2, last=True) == {}
+    assert sum(count for _, _, count, _ in told(ring)) == consumer.dropped
+
+
+def test_what_is_lost_while_notices_are_off_is_not_told_later() -> None:
+    ring = Ring(budget=1 << 20)
+    zone = ring.add_zone("a", "")
+    consumer = ring.declare("falco")
+    board = Notices(ring, enabled=False)
+    for _ in range(5000):
+        put(ring, zone.index, b"x" * 400)
+    zone.received += 1
+    zone.refuse(MALFORMED)
+    assert board.look(1.0, 2) == {"falco": consumer.dropped}
+    board.enabled = True
+    assert board.look(2.0, 3) == {} and told(ring) == []
+
+
+def finish(ring: Ring, board: Notices, consumer: Consumer) -> int:
+    """The consumer works until nothing more is told; of how many lost events it was."""
+    found = 0
+    for _ in range(5):
+        found += work(ring, consumer)
+        board.look(0.0, 1)
+    return found + work(ring, consumer)
+
+
+def test_a_notice_for_which_there_is_no_room_is_made_again() -> None:
+    ring = Ring(budget=64_000)
+    zone = ring.add_zone("a", "")
+    consumer = ring.declare("falco")
+    board = Notices(ring)
+    while ring.wants(zone, NOTICE):
+        put(ring, zone.index, b"x" * 100, NOTICE)
+    put(ring, zone.index, b"x" * 2000, NOTICE)
+    assert board.look(1.0, 1) == {"falco": 1}
+    assert [notice for notice in told(ring) if notice[1]] == [] and zone.notices == 1
+    assert finish(ring, board, consumer) == consumer.dropped == 2
+    assert ring.verify() == []
+
+
+def test_a_notice_that_is_larger_than_it_was_taken_to_be_is_made_again() -> None:
+    """There is room for an ordinary one in its zone's line, but it tells of a zone with a long name."""
+    ring = Ring(budget=64_000)
+    zone = ring.add_zone("a", "n" * 1000)
+    consumer = ring.attach("falco")
+    board = Notices(ring)
+    zone.received += 2
+    ring.skip(zone)
+    assert finish(ring, board, consumer) == 1
+    ring.skip(zone)
+    while consumer.admits(zone.index, NOTICE, 1200, zone.lined_bytes, ring.lined_bytes):
+        put(ring, zone.index, b"", NOTICE)
+    assert ring.lining and ring.wants(zone, NOTICE)
+    lined, records = ring.lined, ring.lined_bytes
+    assert board.look(1.0, 1) == {"falco": 1}
+    assert (ring.lined, ring.lined_bytes) == (lined + 1, records), "it was refused, which has its place in the line"
+    assert finish(ring, board, consumer) + 1 == consumer.dropped == 3
+    assert ring.verify() == []
+
+
+def test_a_notice_that_is_refused_when_it_gets_its_number_is_made_again() -> None:
+    ring = Ring(budget=64_000)
+    zone = ring.add_zone("a", "")
+    slow, fast = ring.declare("slow"), ring.attach("fast")
+    board = Notices(ring)
+    while not slow.dropped:
+        put(ring, zone.index, b"x" * 100, NOTICE)
+        work(ring, fast)
+    while not ring.lining:
+        put(ring, zone.index, b"x" * 100, NOTICE)
+    for now in (1.0, 2.0):
+        board.look(now, 1)
+    assert ring.lined == 2 and [notice for notice in told(ring, "slow") if notice[0]] == []
+    assert work(ring, fast) > 0, "it reads of the other's losses, too"
+    assert [notice for notice in told(ring, "slow") if notice[0] == notices.CONSUMER_GAP] == []
+    assert finish(ring, board, slow) == slow.dropped > 0 == fast.dropped
+    assert ring.verify() == []
+
+
+def test_a_notice_that_gets_too_old_is_made_again() -> None:
+    ring = Ring(budget=1 << 20, max_age=5.0)
+    zone = ring.add_zone("a", "")
+    consumer = ring.declare("falco")
+    board = Notices(ring)
+    zone.received += 1
+    ring.skip(zone)
+    board.look(1.0, 1)
+    assert [kind for kind, *_ in told(ring)] == ["overload_begins", "consumer_gap"]
+    for now in (1.0, 6.0):
+        ring.tick(now)
+    assert told(ring) == []
+    board.look(6.0, 1)
+    wanted = [("consumer_gap", "", 1, "age"), ("consumer_gap", "a", 1, "age"), ("consumer_gap", "a", 1, "overload")]
+    assert sorted(told(ring)) == wanted
+    assert finish(ring, board, consumer) == consumer.dropped == 3
+    assert ring.verify() == []
+
+
+def test_a_notice_is_made_again_also_when_its_zone_has_been_added_up_with_others() -> None:
+    ring = Ring(budget=1 << 20, max_age=5.0)
+    consumer = ring.declare("falco")
+    board = Notices(ring)
+    ring.tick(0.0)
+    for number in range(MAX_GONE + 10):
+        zone = ring.add_zone(str(number), "")
+        zone.received += 1
+        ring.skip(zone)
+        board.look(0.0, 1)
+        ring.remove_zone(zone)
+    for now in (0.0, 6.0):
+        ring.tick(now)
+    assert len(ring.zones) == MAX_GONE + 2 and told(ring) == []
+    board.look(6.0, 1)
+    assert ("consumer_gap", "", 10, "overload") in told(ring)
+    assert finish(ring, board, consumer) == consumer.dropped
+    assert not consumer.missed
+
+
+def test_losses_of_zones_that_are_gone_are_told() -> None:
+    """They may be added up before anybody has looked."""
+    ring = Ring(budget=1 << 20)
+    consumer = ring.declare("falco")
+    board = Notices(ring)
+    for number in range(100):
+        zone = ring.add_zone(str(number), "")
+        zone.received += 1
+        ring.skip(zone)
+        ring.remove_zone(zone)
+    assert len(ring.zones) < 100
+    assert board.look(1.0, 1) == {"falco": 100}
+    assert sum(count for _, zone_id, count, _ in told(ring) if not zone_id) == 100 - MAX_GONE
+    assert work(ring, consumer) == 100
+    assert board.look(2.0, 1) == {} and told(ring) == []
+
+
+ACTIONS = st.sampled_from(["flood", "flood", "work", "work", "look", "tick", "leave", "come", "zone", "churn", "resize"])
+
+
+@given(st.lists(st.tuples(ACTIONS, st.integers(1, 300)), max_size=60))
+@settings(max_examples=100, deadline=None)
+def test_whatever_happens_all_that_a_consumer_has_lost_is_told_once(schedule: list[tuple[str, int]]) -> None:
+    ring = Ring(budget=64_000, max_age=5.0)
+    zones = [ring.add_zone("first", ""), ring.add_zone("second", "")]
+    consumer = ring.declare("falco")
+    board = Notices(ring)
+    found, now = 0, 0.0
+    for action, number in schedule:
+        if action == "flood":
+            for _ in range(number):
+                put(ring, zones[number % len(zones)].index, b"x" * 400)
+        elif action == "work" and consumer.attached:
+            found += work(ring, consumer, number)
+        elif action == "look":
+            board.look(now, 1)
+        elif action == "tick":
+            now += 0.01 * number
+            ring.tick(now)
+        elif action == "leave" and consumer.attached:
+            ring.detach(consumer, now)
+        elif action == "come" and not consumer.attached:
+            ring.attach("falco")
+        elif action == "zone" and len(zones) > 1:
+            ring.remove_zone(zones.pop(number % len(zones)))
+            zones.append(ring.add_zone(str(number), ""))
+        elif action == "churn":
+            for _ in range(number):
+                zone = ring.add_zone("brief", "")
+                for _ in range(10):
+                    put(ring, zone.index, b"x" * 400)
+                ring.remove_zone(zone)
+        elif action == "resize":
+            ring.resize(30_000 + 100 * number)
+    if not consumer.attached:
+        ring.attach("falco")
+    for _ in range(5):
+        found += work(ring, consumer)
+        ring.tick(now)
+        board.look(now, 1)
+    found += work(ring, consumer)
+    assert found == consumer.dropped
     assert ring.verify() == []
 
 
@@ -108,11 +332,24 @@ def test_a_gone_zones_losses_are_not_told_twice() -> None:
         zone.received += 1
         ring.skip(zone)
         assert board.look(float(number), 1) == {"falco": 1}
-        while take(consumer) is not None:
-            consumer.acknowledge(consumer.sent)
+        assert work(ring, consumer) == 1
         ring.remove_zone(zone)
     assert len(ring.zones) < 100
-    assert board.look(1000.0, 1) == {}
+    assert board.look(100.0, 1) == {} and told(ring) == []
+
+
+def test_a_consumer_that_is_forgotten_is_let_go() -> None:
+    ring = Ring(budget=1 << 20)
+    board = Notices(ring)
+    for number in range(20):
+        consumer = ring.attach("forgotten")
+        board.look(float(number), 1)
+        ring.detach(consumer, 0.0)
+        ring.forget(consumer)
+    board.look(20.0, 1)
+    del consumer
+    gc.collect()
+    assert [one for one in gc.get_objects() if isinstance(one, Consumer) and one.name == "forgotten"] == []
 
 
 def test_a_tails_losses_are_its_own_affair() -> None:

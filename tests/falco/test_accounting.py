@@ -73,10 +73,12 @@ def test_shares_are_added_up() -> None:
     other = share(before=10, waiting=20, unacknowledged=30, acknowledged=40, redelivered=50, bytes=60)
     other.drop(AGE, 70)
     other.drop(OVERLOAD, 80)
+    into.told, other.told = {AGE: 3}, {AGE: 30, OVERLOAD: 40}
     into.fold(other)
     assert (into.before, into.waiting, into.unacknowledged, into.acknowledged) == (11, 22, 33, 44)
     assert (into.redelivered, into.bytes, into.dropped) == (55, 66, {AGE: 77, OVERLOAD: 80})
-    assert other.dropped == {AGE: 70, OVERLOAD: 80} and other.total() == 250
+    assert into.told == {AGE: 33, OVERLOAD: 40}
+    assert (other.dropped, other.told, other.total()) == ({AGE: 70, OVERLOAD: 80}, {AGE: 30, OVERLOAD: 40}, 250)
 
 
 def test_a_gone_zones_counters_are_added_up() -> None:

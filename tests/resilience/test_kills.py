@@ -136,6 +136,30 @@ async def test_a_planned_restart_loses_nothing_that_it_had(tmp_path: Path) -> No
         await daemon.stop()
 
 
+async def test_what_was_lost_up_to_a_planned_restart_is_told_by_the_next_daemon(tmp_path: Path) -> None:
+    """Also what nobody has looked at before the daemon stops, in the midst of a flood."""
+    settings = (f"buffer.handover={tmp_path / 'handover'}", "buffer.size=1MiB")
+    async with SimHost(tmp_path / "edera.sock") as host, process(tmp_path, *settings) as daemon:
+        host.add_zone("a", CAPTURE, Play(speed=0, loop=True), limit=LIMIT)
+        await daemon.start()
+        async with asyncio.timeout(20):
+            while sum((await daemon.status())["consumers"][0]["counters"].get("dropped", {}).values()) < 1000:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        await daemon.stop()
+        host.remove_zone("a")
+        await daemon.start()
+        ledger = Ledger()
+        reader = Reader(daemon.falco, ledger)
+        reader.start()
+        recordings = {"a": Recording(CAPTURE, LIMIT)}
+        await reader.until(lambda: ledger.check(recordings) or ledger.notices(notices.GAP))
+        await reader.stop()
+        assert ledger.check(recordings) == []
+        assert ledger.told == ledger.lost >= 1000 and reader.missing == 0
+        assert [one.cause for one in ledger.notices(notices.GAP)] == ["daemon_stops"]
+        await daemon.stop()
+
+
 async def test_a_handover_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     for content, mode in ((b"nonsense", 0o600), (b"EDFH" + bytes(100), 0o600), (b"", 0o644)):
         file = tmp_path / "handover"

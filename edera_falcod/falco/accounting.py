@@ -92,6 +92,10 @@ class Share:
     def drop(self, cause: str, count: int = 1) -> None:
         self.dropped[cause] = self.dropped.get(cause, 0) + count
 
+    def tell(self, cause: str, count: int) -> None:
+        """So many more of those dropped are told; below 0: they are not, after all."""
+        self.told[cause] = self.told.get(cause, 0) + count
+
     def lost(self) -> int:
         return sum(self.dropped.values())
 
@@ -109,7 +113,7 @@ class Share:
         for cause, count in other.dropped.items():
             self.drop(cause, count)
         for cause, count in other.told.items():
-            self.told[cause] = self.told.get(cause, 0) + count
+            self.tell(cause, count)
 
 
 def fold_zone(into: ZoneAccount, other: ZoneAccount) -> None:

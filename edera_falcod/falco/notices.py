@@ -165,14 +165,14 @@ class Notices:
         if record is not None:
             losses.telling[index, cause] = (record, count)
         if record is not None or not self.enabled:
-            share.told[cause] = share.told.get(cause, 0) + count
+            share.tell(cause, count)
 
     def _settle(self, consumer: Consumer, losses: _Losses) -> None:
         """See which notices the consumer has by now, and which it will never get."""
         for (index, cause), (record, count) in list(losses.telling.items()):
             if record in consumer.missed:
                 share = consumer.shares.get(index) or consumer.shares[GONE]
-                share.told[cause] -= count
+                share.tell(cause, -count)
             elif not record.seq or record.seq > consumer.acknowledged:
                 continue
             del losses.telling[index, cause]

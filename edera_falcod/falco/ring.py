@@ -393,6 +393,10 @@ class Ring:
     def lined_bytes(self) -> int:
         return self._lines.bytes
 
+    def charged(self, consumer: Consumer) -> int:
+        """Bytes of what is kept for this consumer, with those that are lined up."""
+        return consumer.bytes + self.lined_bytes
+
     def _near(self) -> bool:
         """Whether a connected consumer has little in front of it, or nobody is waited for."""
         fronts = self._fronts
@@ -645,7 +649,7 @@ class Ring:
 
     def fullness(self) -> float:
         """How full the fullest queue of a connected or declared consumer is, 0 to 1."""
-        return max([(c.bytes + self._lines.bytes) / c.budget for c in self._list if not c.ephemeral], default=0.0)
+        return max([self.charged(c) / c.budget for c in self._list if not c.ephemeral], default=0.0)
 
     def unbalanced(self) -> list[str]:
         """What does not add up, in words, by the counters alone: cheap enough for every look at the daemon."""

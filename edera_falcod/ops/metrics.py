@@ -191,7 +191,7 @@ _SHARES: Final = {
 
 def _queues(source: Source) -> Samples:
     ring = source.view.ring
-    return [((consumer.name,), consumer.bytes + ring.lined_bytes) for consumer in ring.consumers.values() if not consumer.ephemeral]
+    return [((consumer.name,), ring.charged(consumer)) for consumer in ring.consumers.values() if not consumer.ephemeral]
 
 
 def _budgets(source: Source) -> Samples:

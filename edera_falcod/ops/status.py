@@ -165,7 +165,7 @@ def _consumer(view: View, consumer: Consumer) -> ConsumerStatus:
         Counter(name="before", value=total.before),
         Counter(name="unacknowledged", value=total.unacknowledged),
         Counter(name="redelivered", value=total.redelivered),
-        Counter(name="bytes", value=consumer.bytes + view.ring.lined_bytes),
+        Counter(name="bytes", value=view.ring.charged(consumer)),
         Counter(name="budget", value=consumer.budget),
         Counter(name="connections", value=consumer.connections),
     ]

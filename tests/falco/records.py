@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+from edera_falcod.falco.accounting import ZoneAccount
 from edera_falcod.falco.frames import EVENT_HEAD, SEQ_SIZE
 from edera_falcod.falco.ring import Consumer, Ring
 from edera_falcod.fields.record import Record, newest_of
@@ -24,11 +25,16 @@ def record(ring: Ring, zone: int, body: bytes = b"", blocks: tuple[Block, ...] =
     return Record(0, zone, EVENT_HEAD.pack(0, 1000 + seq, zone, *ids)[SEQ_SIZE:] + body, blocks, newest_of(blocks), priority)
 
 
-def arrive(ring: Ring, zone: int, body: bytes = b"", blocks: tuple[Block, ...] = (), priority: int = 1) -> None:
-    """A record that comes as a zone's do: lined up where that is due."""
+def put(ring: Ring, zone: int, body: bytes = b"", blocks: tuple[Block, ...] = (), priority: int = 1) -> int:
+    """A record that comes as a zone's do: lined up where that is due. Returns how many consumers take it."""
     ring.zones[zone].received += 1
-    one = record(ring, zone, body, blocks, priority)
-    ring.append(one)
+    return ring.append(record(ring, zone, body, blocks, priority))
+
+
+def lose(ring: Ring, zone: ZoneAccount) -> None:
+    """One that came when there was no room for it."""
+    zone.received += 1
+    ring.skip(zone)
 
 
 def take(consumer: Consumer) -> Record | None:
@@ -37,3 +43,13 @@ def take(consumer: Consumer) -> Record | None:
     if record is not None:
         consumer.send(1)
     return record
+
+
+def work(ring: Ring, consumer: Consumer, count: int = 1 << 30) -> list[Record]:
+    """The consumer takes so many, or all that come, and acknowledges each. Returns them."""
+    taken: list[Record] = []
+    while len(taken) < count and (one := take(consumer)) is not None:
+        taken.append(one)
+        consumer.acknowledge(one.seq)
+        ring.move_up()
+    return taken

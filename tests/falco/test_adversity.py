@@ -115,7 +115,7 @@ async def test_a_stall_sheds_and_tells_and_ends(tmp_path: Path) -> None:
             daemon.put(200, b"x" * 500)
             await asyncio.sleep(0)
         share = ring.consumers["falco"].shares[daemon.zone.index]
-        assert ring.consumers["falco"].bytes + ring.lined_bytes <= ring.budget
+        assert ring.charged(ring.consumers["falco"]) <= ring.budget
         proxy.flowing.set()
         seen = 0
         while stalled.due <= ring.head or ring.lined:

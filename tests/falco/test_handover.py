@@ -15,8 +15,8 @@ from edera_falcod.falco.accounting import RESTART
 from edera_falcod.falco.handover import HandoverError
 from edera_falcod.falco.ring import Ring
 
-from .records import block, record, take
-from .test_ring import drain, put
+from .records import block, put, record, take
+from .test_ring import drain
 
 FIELDS, HASH = 5, 7
 

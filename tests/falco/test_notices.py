@@ -18,12 +18,7 @@ from edera_falcod.fields.record import Record
 from edera_falcod.fields.spec import Kind
 from edera_falcod.state.block import Block
 
-from .records import record, take
-
-
-def put(ring: Ring, zone: int, body: bytes = b"", priority: int = 1) -> None:
-    ring.zones[zone].received += 1
-    ring.append(record(ring, zone, body, priority=priority))
+from .records import lose, put, work
 
 
 def known(blocks: tuple[Block, ...]) -> BlockTable:
@@ -35,12 +30,8 @@ def known(blocks: tuple[Block, ...]) -> BlockTable:
 
 def told(ring: Ring, name: str = "falco") -> list[tuple[str, str, int, str]]:
     """kind, zone, count and cause of the notices that wait for a consumer."""
-    found: list[tuple[str, str, int, str]] = []
-    for one in ring.consumers[name].queue.waiting:
-        notice = said(one)
-        if notice is not None:
-            found.append(notice)
-    return found
+    found = [said(one) for one in ring.consumers[name].queue.waiting]
+    return [notice for notice in found if notice is not None]
 
 
 def said(one: Record) -> tuple[str, str, int, str] | None:
@@ -53,17 +44,10 @@ def said(one: Record) -> tuple[str, str, int, str] | None:
     return kind, zone, cells.cell(slots.EDERA_NOTICE_COUNT) or 0, cause
 
 
-def work(ring: Ring, consumer: Consumer, count: int = 1 << 30) -> int:
+def read(ring: Ring, consumer: Consumer, count: int = 1 << 30) -> int:
     """The consumer takes so many and acknowledges them. Returns how many lost events it was told of with them."""
-    found = 0
-    while count > 0 and (one := take(consumer)) is not None:
-        count -= 1
-        notice = said(one)
-        if notice is not None and notice[0] == notices.CONSUMER_GAP:
-            found += notice[2]
-        consumer.acknowledge(one.seq)
-        ring.move_up()
-    return found
+    found = [said(one) for one in work(ring, consumer, count)]
+    return sum([notice[2] for notice in found if notice is not None and notice[0] == notices.CONSUMER_GAP])
 
 
 def test_a_notice_is_an_event_that_rules_can_match() -> None:
@@ -123,7 +107,7 @@ def test_what_a_consumer_loses_is_told_once_a_second_by_zone_and_cause() -> None
     assert board.look(7.9, 5) == {}
     assert board.look(8.0, 6) == {}
     assert told(ring)[2:] == [("overload_ends", "", 0, "")]
-    assert work(ring, consumer) == lost
+    assert read(ring, consumer) == lost
     assert board.look(9.0, 7) == {}
     assert told(ring) == [("consumer_gap", "a", 10, "overload")]
     assert lost + 10 == consumer.shares[flood.index].lost()
@@ -157,13 +141,14 @@ def test_what_is_lost_while_notices_are_off_is_not_told_later() -> None:
     assert board.look(2.0, 3) == {} and told(ring) == []
 
 
-def finish(ring: Ring, board: Notices, consumer: Consumer) -> int:
+def finish(ring: Ring, board: Notices, consumer: Consumer, now: float = 0.0) -> int:
     """The consumer works until nothing more is told; of how many lost events it was."""
     found = 0
     for _ in range(5):
-        found += work(ring, consumer)
-        board.look(0.0, 1)
-    return found + work(ring, consumer)
+        found += read(ring, consumer)
+        ring.tick(now)
+        board.look(now, 1)
+    return found + read(ring, consumer)
 
 
 def test_a_notice_for_which_there_is_no_room_is_made_again() -> None:
@@ -172,8 +157,8 @@ def test_a_notice_for_which_there_is_no_room_is_made_again() -> None:
     consumer = ring.declare("falco")
     board = Notices(ring)
     while ring.wants(zone, NOTICE):
-        put(ring, zone.index, b"x" * 100, NOTICE)
-    put(ring, zone.index, b"x" * 2000, NOTICE)
+        put(ring, zone.index, b"x" * 100, priority=NOTICE)
+    put(ring, zone.index, b"x" * 2000, priority=NOTICE)
     assert board.look(1.0, 1) == {"falco": 1}
     assert [notice for notice in told(ring) if notice[1]] == [] and zone.notices == 1
     assert finish(ring, board, consumer) == consumer.dropped == 2
@@ -186,12 +171,11 @@ def test_a_notice_that_is_larger_than_it_was_taken_to_be_is_made_again() -> None
     zone = ring.add_zone("a", "n" * 1000)
     consumer = ring.attach("falco")
     board = Notices(ring)
-    zone.received += 2
-    ring.skip(zone)
+    lose(ring, zone)
     assert finish(ring, board, consumer) == 1
-    ring.skip(zone)
+    lose(ring, zone)
     while consumer.admits(zone.index, NOTICE, 1200, zone.lined_bytes, ring.lined_bytes):
-        put(ring, zone.index, b"", NOTICE)
+        put(ring, zone.index, b"", priority=NOTICE)
     assert ring.lining and ring.wants(zone, NOTICE)
     lined, records = ring.lined, ring.lined_bytes
     assert board.look(1.0, 1) == {"falco": 1}
@@ -206,14 +190,14 @@ def test_a_notice_that_is_refused_when_it_gets_its_number_is_made_again() -> Non
     slow, fast = ring.declare("slow"), ring.attach("fast")
     board = Notices(ring)
     while not slow.dropped:
-        put(ring, zone.index, b"x" * 100, NOTICE)
-        work(ring, fast)
+        put(ring, zone.index, b"x" * 100, priority=NOTICE)
+        read(ring, fast)
     while not ring.lining:
-        put(ring, zone.index, b"x" * 100, NOTICE)
+        put(ring, zone.index, b"x" * 100, priority=NOTICE)
     for now in (1.0, 2.0):
         board.look(now, 1)
     assert ring.lined == 2 and [notice for notice in told(ring, "slow") if notice[0]] == []
-    assert work(ring, fast) > 0, "it reads of the other's losses, too"
+    assert read(ring, fast) > 0, "it reads of the other's losses, too"
     assert [notice for notice in told(ring, "slow") if notice[0] == notices.CONSUMER_GAP] == []
     assert finish(ring, board, slow) == slow.dropped > 0 == fast.dropped
     assert ring.verify() == []
@@ -224,8 +208,7 @@ def test_a_notice_that_gets_too_old_is_made_again() -> None:
     zone = ring.add_zone("a", "")
     consumer = ring.declare("falco")
     board = Notices(ring)
-    zone.received += 1
-    ring.skip(zone)
+    lose(ring, zone)
     board.look(1.0, 1)
     assert [kind for kind, *_ in told(ring)] == ["overload_begins", "consumer_gap"]
     for now in (1.0, 6.0):
@@ -245,8 +228,7 @@ def test_a_notice_is_made_again_also_when_its_zone_has_been_added_up_with_others
     ring.tick(0.0)
     for number in range(MAX_GONE + 10):
         zone = ring.add_zone(str(number), "")
-        zone.received += 1
-        ring.skip(zone)
+        lose(ring, zone)
         board.look(0.0, 1)
         ring.remove_zone(zone)
     for now in (0.0, 6.0):
@@ -256,23 +238,6 @@ def test_a_notice_is_made_again_also_when_its_zone_has_been_added_up_with_others
     assert ("consumer_gap", "", 10, "overload") in told(ring)
     assert finish(ring, board, consumer) == consumer.dropped
     assert not consumer.missed
-
-
-def test_losses_of_zones_that_are_gone_are_told() -> None:
-    """They may be added up before anybody has looked."""
-    ring = Ring(budget=1 << 20)
-    consumer = ring.declare("falco")
-    board = Notices(ring)
-    for number in range(100):
-        zone = ring.add_zone(str(number), "")
-        zone.received += 1
-        ring.skip(zone)
-        ring.remove_zone(zone)
-    assert len(ring.zones) < 100
-    assert board.look(1.0, 1) == {"falco": 100}
-    assert sum(count for _, zone_id, count, _ in told(ring) if not zone_id) == 100 - MAX_GONE
-    assert work(ring, consumer) == 100
-    assert board.look(2.0, 1) == {} and told(ring) == []
 
 
 ACTIONS = st.sampled_from(["flood", "flood", "work", "work", "look", "tick", "leave", "come", "zone", "churn", "resize"])
@@ -291,7 +256,7 @@ def test_whatever_happens_all_that_a_consumer_has_lost_is_told_once(schedule: li
             for _ in range(number):
                 put(ring, zones[number % len(zones)].index, b"x" * 400)
         elif action == "work" and consumer.attached:
-            found += work(ring, consumer, number)
+            found += read(ring, consumer, number)
         elif action == "look":
             board.look(now, 1)
         elif action == "tick":
@@ -314,13 +279,24 @@ def test_whatever_happens_all_that_a_consumer_has_lost_is_told_once(schedule: li
             ring.resize(30_000 + 100 * number)
     if not consumer.attached:
         ring.attach("falco")
-    for _ in range(5):
-        found += work(ring, consumer)
-        ring.tick(now)
-        board.look(now, 1)
-    found += work(ring, consumer)
-    assert found == consumer.dropped
+    assert found + finish(ring, board, consumer, now) == consumer.dropped
     assert ring.verify() == []
+
+
+def test_losses_of_zones_that_are_gone_are_told() -> None:
+    """They may be added up before anybody has looked."""
+    ring = Ring(budget=1 << 20)
+    consumer = ring.declare("falco")
+    board = Notices(ring)
+    for number in range(100):
+        zone = ring.add_zone(str(number), "")
+        lose(ring, zone)
+        ring.remove_zone(zone)
+    assert len(ring.zones) < 100
+    assert board.look(1.0, 1) == {"falco": 100}
+    assert sum(count for _, zone_id, count, _ in told(ring) if not zone_id) == 100 - MAX_GONE
+    assert read(ring, consumer) == 100
+    assert board.look(2.0, 1) == {} and told(ring) == []
 
 
 def test_a_gone_zones_losses_are_not_told_twice() -> None:
@@ -329,10 +305,9 @@ def test_a_gone_zones_losses_are_not_told_twice() -> None:
     board = Notices(ring)
     for number in range(100):
         zone = ring.add_zone(str(number), "")
-        zone.received += 1
-        ring.skip(zone)
+        lose(ring, zone)
         assert board.look(float(number), 1) == {"falco": 1}
-        assert work(ring, consumer) == 1
+        assert read(ring, consumer) == 1
         ring.remove_zone(zone)
     assert len(ring.zones) < 100
     assert board.look(100.0, 1) == {} and told(ring) == []
